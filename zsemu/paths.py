@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the data lies: the guest sources, the traces, the cache; and writing a file whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _data(name: str) -> Path:
+    """Return ``name`` as installed beside the modules, or else as it lies in a checkout."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+ARCH = _data("arch")
+TRACES = _data("traces")
+
+
+def cache() -> Path:
+    """Return the directory of compiled images; ``ZSEMU_CACHE`` overrides the platform's own place."""
+    override = os.environ.get("ZSEMU_CACHE")
+    return Path(override) if override else platformdirs.user_cache_path("zsemu")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` and rename it into place if the block succeeds.
+
+    Nobody ever sees a half-written ``path``; if the block raises, ``path`` is untouched and the
+    temporary file is gone.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
