@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the data lies: the guest sources, the traces, the cache; and writing a file whole or not at all."""
+"""Where data lies (guest sources, traces, cache), and writing a file whole or not at all."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ TRACES = _data("traces")
 
 
 def cache() -> Path:
-    """Return the directory of compiled images; ``ZSEMU_CACHE`` overrides the platform's own place."""
+    """Return the directory of compiled images: ``ZSEMU_CACHE``, or else the platform's place."""
     override = os.environ.get("ZSEMU_CACHE")
     return Path(override) if override else platformdirs.user_cache_path("zsemu")
 
@@ -37,9 +37,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     temporary file is gone.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with temporary.open("wb") as stream:
             yield stream
         umask = os.umask(0)
         os.umask(umask)
