@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest program: replays a batch of operations, each to completion.
+ *
+ * It plays the allocator and its user. Everything in section .text.driver is
+ * nobody's cost; the functions in .text.access are the access phase; whatever
+ * the strategy's three functions execute is the settle, map or unmap phase.
+ */
+#include "driver.h"
+
+#define __driver	__attribute__((section(".text.driver"), noinline))
+#define __access	__attribute__((section(".text.access"), noinline))
+
+struct zs_boot zs_boot_info;
+struct zs_batch zs_batch;
+unsigned long zs_direct_map;
+
+/*
+ * A user's access to the payload: all of it, once. Nothing is left to do
+ * where the strategy handed out the caller's own buffer.
+ */
+__access void zs_access_out(const struct zs_span *span, u32 spans, char *caller)
+{
+	u32 i;
+
+	for (i = 0; i < spans; i++) {
+		if (span[i].addr != caller)
+			zs_copy(caller, span[i].addr, span[i].length);
+		caller += span[i].length;
+	}
+}
+
+__access void zs_access_in(const struct zs_span *span, u32 spans, char *caller)
+{
+	u32 i;
+
+	for (i = 0; i < spans; i++) {
+		if (span[i].addr != caller)
+			zs_copy(span[i].addr, caller, span[i].length);
+		caller += span[i].length;
+	}
+}
+
+/*
+ * What the user of an update does with its buffer between the two: replace
+ * the old content by the new, and keep the old for the host to look at.
+ */
+static __driver void exchange(char *a, char *b, u32 length)
+{
+	unsigned long *wa = (unsigned long *)a, *wb = (unsigned long *)b;
+	u32 i, words = length / sizeof(*wa);
+
+	for (i = 0; i < words; i++) {
+		unsigned long w = wa[i];
+
+		wa[i] = wb[i];
+		wb[i] = w;
+	}
+	for (i = words * sizeof(*wa); i < length; i++) {
+		char c = a[i];
+
+		a[i] = b[i];
+		b[i] = c;
+	}
+}
+
+/* The slot's first word: link of the free list, or header. */
+static __driver unsigned long *first_word(const struct zs_location *loc)
+{
+	return (unsigned long *)(zs_page_address(loc->zspage, loc->page) +
+				 loc->offset);
+}
+
+static __driver void settle(struct zs_area *area, const struct zs_location *loc)
+{
+	if (zs_settle)
+		zs_settle(area, loc);
+}
+
+/* As init_zspage(): every slot's first word links to the next, tag bit clear. */
+static __driver void open_zspage(struct zspage *zspage)
+{
+	unsigned long offset = 0;
+	u32 page = 0, slot = 0;
+
+	for (; page < zspage->nr_pages; offset -= PAGE_SIZE, page++) {
+		char *address = zs_page_address(zspage, page);
+
+		zspage->word[page] = 0;
+		for (; offset < PAGE_SIZE; offset += zspage->class_size)
+			*(unsigned long *)(address + offset) = slot++ << 1;
+	}
+}
+
+static __driver u32 total_length(const struct zs_span *span, u32 spans)
+{
+	if (spans == 1)
+		return span[0].length;
+	if (spans == 2)
+		return span[0].length + span[1].length;
+	return ~0U;
+}
+
+/* Maps that last from a hold to its release. */
+static struct {
+	struct zs_span span[2];
+	u32 spans;
+} held[ZS_MAX_HELD];
+
+static __driver u32 map(struct zs_area *area, struct zs_op *op,
+			struct zs_span *span)
+{
+	u32 spans;
+
+	span[0].length = span[1].length = 0;
+	spans = zs_map_object(area, &op->loc, op->mode, op->caller, span);
+	if (total_length(span, spans) != op->loc.length)
+		op->error = ZS_BAD_SPANS;
+	return spans;
+}
+
+static __driver void access(struct zs_op *op, const struct zs_span *span,
+			    u32 spans)
+{
+	if (op->mode != ZS_MM_WO)
+		zs_access_out(span, spans, op->caller);
+	if (op->mode == ZS_MM_RW)
+		exchange(op->caller, op->update, op->loc.length);
+	if (op->mode != ZS_MM_RO)
+		zs_access_in(span, spans, op->caller);
+}
+
+static __driver void use(struct zs_area *area, struct zs_op *op)
+{
+	struct zs_span span[2];
+	u32 spans = map(area, op, span);
+
+	if (op->error)
+		return;
+	access(op, span, spans);
+	zs_unmap_object(area, &op->loc, op->mode, op->caller);
+}
+
+static __driver void hold(struct zs_area *area, struct zs_op *op)
+{
+	/* A strategy may store into the stack, but not into static data. */
+	struct zs_span span[2];
+	u32 spans = map(area, op, span);
+
+	held[op->held].spans = spans;
+	held[op->held].span[0].addr = span[0].addr;
+	held[op->held].span[0].length = span[0].length;
+	held[op->held].span[1].addr = span[1].addr;
+	held[op->held].span[1].length = span[1].length;
+	if (!op->error && op->mode != ZS_MM_WO)
+		zs_access_out(span, spans, op->caller);
+}
+
+/*
+ * What was seen when the map began must still be there: a reader looks once
+ * more, into a buffer of its own.
+ */
+static __driver void release(struct zs_area *area, struct zs_op *op)
+{
+	const struct zs_span *span = held[op->held].span;
+	u32 spans = held[op->held].spans;
+
+	if (op->mode == ZS_MM_RO)
+		zs_access_out(span, spans, op->update);
+	else
+		access(op, span, spans);
+	zs_unmap_object(area, &op->loc, op->mode, op->caller);
+}
+
+/* Copies raw bytes of a slot as zs_object_copy() does, page part by page part. */
+static __driver void move(const struct zs_location *from,
+			  const struct zs_location *to)
+{
+	u32 i, size = from->zspage->class_size;
+
+	for (i = 0; i < size; i += sizeof(unsigned long)) {
+		u32 source = from->offset + i, target = to->offset + i;
+
+		*(unsigned long *)(zs_page_address(to->zspage,
+						   to->page + target / PAGE_SIZE) +
+				   target % PAGE_SIZE) =
+			*(unsigned long *)(zs_page_address(from->zspage,
+							   from->page + source / PAGE_SIZE) +
+					   source % PAGE_SIZE);
+	}
+}
+
+/* The page's word stays with it: it belongs to the same place in the chain. */
+static __driver void migrate(struct zspage *zspage, u32 page, unsigned long pfn)
+{
+	const unsigned long *from = (unsigned long *)zs_page_address(zspage, page);
+	unsigned long *to, i;
+
+	zspage->pfn[page] = pfn;
+	to = (unsigned long *)zs_page_address(zspage, page);
+	for (i = 0; i < PAGE_SIZE / sizeof(*to); i++)
+		to[i] = from[i];
+}
+
+static __driver void operate(struct zs_area *area, struct zs_op *op)
+{
+	struct zs_location *loc = &op->loc;
+
+	switch (op->kind) {
+	case ZS_ALLOCATE:
+		if (op->flags & ZS_OPENS)
+			open_zspage(loc->zspage);
+		settle(area, loc);
+		op->found = *first_word(loc);
+		if (loc->header)
+			*first_word(loc) = op->handle;
+		break;
+	case ZS_FREE:
+		settle(area, loc);
+		op->found = *first_word(loc);
+		*first_word(loc) = (unsigned long)loc->slot << 1;
+		break;
+	case ZS_SETTLE:
+		settle(area, loc);
+		break;
+	case ZS_MOVE:
+		move(loc, &op->to);
+		*first_word(loc) = (unsigned long)loc->slot << 1;
+		break;
+	case ZS_MIGRATE:
+		migrate(loc->zspage, loc->page, op->handle);
+		break;
+	case ZS_HOLD:
+		hold(area, op);
+		break;
+	case ZS_RELEASE:
+		release(area, op);
+		break;
+	default:
+		if (op->flags & ZS_CHECK) {
+			settle(area, loc);
+			op->found = *first_word(loc);
+		}
+		use(area, op);
+	}
+}
+
+static __driver u32 mix(u32 state, unsigned long word)
+{
+	if (!word)
+		return state;
+	state ^= (u32)word + (u32)(word >> (4 * sizeof(word)));
+	return ((state << 13 | state >> 19) * 0x9e3779b1U) | 1;
+}
+
+/*
+ * The state that an operation on the slot can depend on: the words of the
+ * pages that it and its neighbours touch. Zero if they all are.
+ */
+static __driver u32 state_of(const struct zs_location *loc)
+{
+	const struct zspage *zspage = loc->zspage;
+	u32 page = loc->page, state = 0;
+
+	if (page)
+		state = mix(state, zspage->word[page - 1]);
+	state = mix(state * 3, zspage->word[page]);
+	if (page + 1 < zspage->nr_pages && zs_spans(loc))
+		state = mix(state * 3, zspage->word[page + 1]);
+	/* What is displaced lies where the class size says. */
+	return state ? mix(state, zspage->class_size) : 0;
+}
+
+static __driver unsigned long is_known(const struct zs_batch *batch,
+				       const struct zs_op *op)
+{
+	unsigned long i;
+
+	if (!op->state)
+		return batch->known[op->shape];
+	for (i = op->shape * 31 + op->state;; i++) {
+		const u32 *pair = batch->known_state +
+				  (i & batch->known_mask) * 2;
+
+		if (!pair[1])
+			return 0;
+		if (pair[0] == op->shape && pair[1] == op->state)
+			return 1;
+	}
+}
+
+__driver void zs_driver(void)
+{
+	volatile unsigned long *current = &zs_batch.current;
+	unsigned long i;
+
+	for (i = zs_batch.first; i < zs_batch.last; i++) {
+		struct zs_op *op = &zs_batch.ops[i];
+
+		op->state = state_of(&op->loc);
+		if (is_known(&zs_batch, op) == zs_batch.stop_at)
+			break;
+		*current = i;
+		operate((struct zs_area *)((char *)zs_batch.area +
+					   op->cpu * zs_batch.area_stride),
+			op);
+		if (op->error)
+			break;
+	}
+	*current = i;
+}

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#define REG_L	lw
+#define REG_S	sw
+#define SZREG	4
+
+#include "../riscv/copy-common.h"

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#define REG_L	ld
+#define REG_S	sd
+#define SZREG	8
+
+#include "../riscv/copy-common.h"
