@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build: one image for a target and a strategy, compiled as a kernel is, cached by content."""
+
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from zsemu.errors import ZsemuError
+from zsemu.paths import ARCH, replacing
+from zsemu.paths import cache as cache_directory
+from zsemu.strategies import Strategy
+from zsemu.targets import Target
+
+COMPILERS = ("zig", "gcc", "clang")
+
+FLAGS = (
+    "-std=gnu11",
+    "-O2",
+    "-g",
+    "-ffreestanding",
+    "-fno-builtin",
+    "-fno-common",
+    "-fno-strict-aliasing",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+    "-fno-pic",
+    "-fomit-frame-pointer",
+    "-Wall",
+    "-Werror=implicit-function-declaration",
+    "-Werror=return-type",
+)
+LINK_FLAGS = ("-nostdlib", "-static", "-Wl,-e,zs_start_boot", "-Wl,--build-id=none")
+
+_REQUIRED = ("zs_map_object", "zs_unmap_object")
+_UNDEFINED = re.compile(r"undefined (?:symbol:|reference to) [`']?(\w+)")
+_ERROR = re.compile(r"^(?P<where>.+?:\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.+)$", re.MULTILINE)
+_LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """One of COMPILERS, as found on this machine for one target."""
+
+    family: str
+    command: tuple[str, ...]
+    """the program, and what selects the target"""
+    version: str
+    """first line of ``--version``"""
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    # zig keeps caches of its own: beside ours, not in the user's home.
+    zig = str(cache_directory() / "zig")
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def cache_folder(name: str) -> Path:
+    """Return a directory of the cache, made if need be; ZsemuError if that cannot be done."""
+    directory = cache_directory() / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ZsemuError(
+            f"{directory}: no place for what is compiled ({error.strerror});"
+            " set ZSEMU_CACHE to a directory that can be written to"
+        ) from error
+    return directory
+
+
+@cache
+def _version(command: tuple[str, ...]) -> str:
+    done = _run(command)
+    if done.returncode:
+        raise ZsemuError(f"the compiler does not run: {shlex.join(command)}", detail=done.stderr)
+    return done.stdout.splitlines()[0].strip()
+
+
+def zig() -> tuple[str, ...]:
+    """Return the command of the C compiler that ziglang from PyPI carries."""
+    return (sys.executable, "-m", "ziglang")
+
+
+def compiler(family: str, target: Target) -> Compiler:
+    """Find the compiler of ``family`` for ``target``; an error names a missing one's package."""
+    build = target.build
+    if family == "zig":
+        command = (*zig(), "cc", "-target", build.triple, f"-mcpu={build.cpu}")
+        return Compiler(family, command, f"zig {_version((*zig(), 'version'))}")
+    if family == "clang":
+        for program in ("clang", "ld.lld"):
+            if not shutil.which(program):
+                raise ZsemuError(f"no {program}: install it with 'apt-get install clang lld'")
+        return Compiler(
+            family, ("clang", *build.clang, "-fuse-ld=lld"), _version(("clang", "--version"))
+        )
+    if family == "gcc":
+        if not shutil.which(build.gcc):
+            # Debian has no cross compiler from an architecture to itself.
+            native = build.gcc.startswith(f"{platform.machine()}-")
+            package = "gcc" if native else build.gcc_package
+            raise ZsemuError(f"no {build.gcc}: install it with 'apt-get install {package}'")
+        return Compiler(family, (build.gcc,), _version((build.gcc, "--version")))
+    raise ZsemuError(f"no compiler {family!r}: there are {', '.join(COMPILERS)}")
+
+
+def _flags(family: str, target: Target, page_shift: int) -> tuple[str, ...]:
+    special = {
+        "zig": (*target.build.flags, "-fno-sanitize=undefined"),
+        "clang": target.build.flags,
+        "gcc": target.build.gcc_flags,
+    }[family]
+    return (*FLAGS, *special, f"-DPAGE_SHIFT={page_shift}")
+
+
+def options(found: Compiler, target: Target, page_shift: int) -> tuple[str, ...]:
+    """Return what the images depend on beside sources and version: all options but paths."""
+    program = len(zig()) + 1 if found.family == "zig" else 1
+    return (*found.command[program:], *_flags(found.family, target, page_shift), *LINK_FLAGS)
+
+
+def _sources(target: Target) -> list[Path]:
+    own = ARCH / target.name
+    return [
+        ARCH / "driver.c",
+        ARCH / "boot.c",
+        *(own / f"{n}.S" for n in ("entry", "copy", "swap")),
+    ]
+
+
+def _inputs(target: Target, strategy: Strategy) -> list[Path]:
+    """Every file whose content can change the image."""
+    shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".lds"}]
+    headers = ARCH.glob("*/*.h")
+    inputs = sorted({*shared, *headers, *_sources(target)})
+    waiting = [strategy.path]
+    while waiting:
+        path = waiting.pop()
+        inputs.append(path)
+        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
+            included = (path.parent / os.fsdecode(name)).resolve()
+            if included.is_file() and included not in inputs:
+                waiting.append(included)
+    return inputs
+
+
+def _explain(strategy: Strategy, target: Target, command: list[str], message: str) -> ZsemuError:
+    undefined = set(_UNDEFINED.findall(message))
+    error = _ERROR.search(message)
+    if missing := [name for name in _REQUIRED if name in undefined]:
+        line = f"{strategy.path}: does not define {' and '.join(missing)}, as arch/zs.h asks"
+    elif undefined:
+        # A compiler may call memcpy() or memset() by itself, for a large struct.
+        line = (
+            f"{strategy.path}: needs {', '.join(sorted(undefined))}, which the guest does not have:"
+            " it has zs_copy() and zs_swap(), and no C library"
+        )
+    elif error:
+        line = f"{error['where']}: does not compile for {target.name}: {error['what']}"
+    else:
+        line = f"{strategy.path}: does not compile for {target.name}"
+    return ZsemuError(line, detail=f"{shlex.join(command)}\n{message.rstrip()}")
+
+
+def build(target: Target, strategy: Strategy, *, cc: str = "zig", page_shift: int = 12) -> Path:
+    """Return the ELF image of ``strategy`` for ``target``, compiled if no cached one fits.
+
+    ``page_shift`` is that of the pages that zsmalloc sees. ZsemuError with the command and the
+    compiler's message if it does not compile.
+    """
+    found = compiler(cc, target)
+    flags = _flags(cc, target, page_shift)
+    digest = hashlib.sha256()
+    for text in (found.version, *found.command[1:], *flags, *LINK_FLAGS):
+        digest.update(text.encode() + b"\0")
+    for path in _inputs(target, strategy):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\0".encode() + content)
+    directory = cache_folder("images")
+    image = directory / f"{target.name}-{strategy.name}-{digest.hexdigest()[:24]}.elf"
+    if image.exists():
+        return image
+
+    with replacing(image) as stream:
+        command = [
+            *found.command,
+            *flags,
+            f"-I{ARCH}",
+            f"-I{ARCH / target.name}",
+            *LINK_FLAGS,
+            *("-T", str(ARCH / "image.lds")),
+            *("-o", str(stream.name)),
+            *(str(path) for path in _sources(target)),
+            str(strategy.path),
+        ]
+        done = _run(command)
+        if done.returncode:
+            raise _explain(strategy, target, command, done.stderr)
+    return image

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The mapping strategies: which there are, what their first comment says, and a user's own."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from zsemu.errors import ZsemuError
+from zsemu.paths import ARCH
+
+PROMISES = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
+
+# From the least moved to the most; one not named here (a new file) comes last.
+_ORDER = ("pgtable", "copy", "copy-modes", "swap", "swap-min", "swap-lazy", "readwrite", "sg")
+
+_COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One C file."""
+
+    name: str
+    path: Path
+    summary: str
+    """the first line of its first comment"""
+    promises: tuple[str, ...]
+    """those of PROMISES that its first comment states"""
+    own: bool
+    """the user's, not shipped: results name it by content, too"""
+
+    @property
+    def needs_window(self) -> bool:
+        """Whether it sets page-table entries, for which the MMU must have zsmalloc's page size."""
+        code = _COMMENT.sub("", self.path.read_text(encoding="utf-8"))
+        return "zs_set_pte" in code or "window" in code
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, hexadecimal."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def _parse(name: str, path: Path, *, own: bool) -> Strategy:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZsemuError(f"{path}: not a readable C file: {error}") from error
+    # The licence line of a C file is a comment of its own, with //; a header's is not.
+    comments = [re.sub(r"(?m)^\s*\*? ?", "", found) for found in _COMMENT.findall(text)]
+    lines = next((c for c in comments if "SPDX-License-Identifier" not in c), "").split("\n")
+    promised = " ".join(lines).partition("Promises:")[2]
+    promises = [word.strip(" .") for word in promised.split(",") if word.strip(" .")]
+    unknown = [word for word in promises if word not in PROMISES]
+    if unknown:
+        raise ZsemuError(
+            f"{path}: promises {unknown[0]!r}, which is none of {', '.join(PROMISES)};"
+            " end the first comment with the line 'Promises:' and some of them"
+        )
+    summary = next((line.strip() for line in lines if line.strip()), "")
+    return Strategy(name, path, summary, tuple(promises), own)
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of the shipped strategies."""
+    found = {path.stem for path in (ARCH / "strategies").glob("*.c")}
+    return tuple(sorted(found, key=lambda n: (_ORDER.index(n) if n in _ORDER else len(_ORDER), n)))
+
+
+def strategy(name: str) -> Strategy:
+    """Return a shipped strategy by its name, or the user's own by the path of its C file.
+
+    Anything that ends in ``.c`` or holds a ``/`` is a path. ZsemuError if there is no such thing.
+    """
+    if name.endswith(".c") or "/" in name:
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise ZsemuError(f"{name}: no such C file")
+        return _parse(path.stem, path, own=True)
+    if name not in names():
+        raise ZsemuError(
+            f"no strategy {name!r}: there are {', '.join(names())}, or the path of a C file"
+        )
+    return _parse(name, ARCH / "strategies" / f"{name}.c", own=False)
