@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Small traces and the runs of them that several tests share."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from zsemu.batch import Work, work
+from zsemu.build import build
+from zsemu.geometry import geometry
+from zsemu.image import Image
+from zsemu.replay import Outcome, Replay
+from zsemu.strategies import strategy
+from zsemu.targets import Target, target
+from zsemu.trace import Metadata, Operation, Trace
+
+
+def trace(rows: list[tuple[Operation, int, int, int]], geometry: str = "chain-8") -> Trace:
+    """Return a trace of rows (operation, object, length, cpu)."""
+    columns = np.array(rows, np.int64).reshape(-1, 4)
+    time = np.arange(len(rows), dtype=np.int64)
+    return Trace(
+        "sample",
+        Metadata(kernel="test", geometry=geometry, page_size=4096, provenance="made by a test"),
+        columns[:, 0].astype(np.uint8),
+        columns[:, 1].astype(np.uint32),
+        columns[:, 2].astype(np.uint32),
+        columns[:, 3].astype(np.uint16),
+        time,
+        time.copy(),
+    )
+
+
+# In classes of which many slots span, under every geometry; 2900 has chains of spanning neighbours.
+_LENGTHS = (700, 1632, 2100, 2900, 3030, 3250)
+
+
+@cache
+def busy_trace(operations: int = 700, seed: int = 1) -> Trace:
+    """Return a trace that allocates, uses and frees objects of all lengths on two CPUs.
+
+    Most lengths are of few classes, so that zspages fill and spanning objects have neighbours.
+    """
+    random = np.random.default_rng(seed)
+    rows: list[tuple[Operation, int, int, int]] = []
+    live: list[int] = []
+    lengths: list[int] = []
+    while len(rows) < operations:
+        cpu, action = int(random.integers(2)), int(random.integers(10))
+        if action < 3 or not live:
+            length = int(random.integers(1, 4097))
+            if random.integers(4):
+                length = int(random.choice(_LENGTHS)) - int(random.integers(8))
+            live.append(len(lengths))
+            rows.append((Operation.ALLOCATE, len(lengths), length, cpu))
+            rows.append((Operation.WRITE, len(lengths), length, cpu))
+            lengths.append(length)
+        elif action == 3 and len(live) > 40:
+            gone = live.pop(int(random.integers(len(live))))
+            rows.append((Operation.FREE, gone, lengths[gone], cpu))
+        else:
+            which = live[int(random.integers(len(live)))]
+            operation = (Operation.READ, Operation.READ, Operation.WRITE, Operation.UPDATE)[
+                int(random.integers(4))
+            ]
+            rows.append((operation, which, lengths[which], cpu))
+    return trace(rows)
+
+
+def image(target: Target, strategy_: str | Path) -> Image:
+    """Build a shipped strategy, or a file."""
+    return Image(build(target, strategy(str(strategy_))), target)
+
+
+@cache
+def placed(trace_: Trace, arch: str, name: str = "chain-8") -> Work:
+    """Place a trace as a kernel for ``arch`` would."""
+    machine = target(arch)
+    return work(
+        trace_,
+        geometry(
+            name,
+            page_size=4096,
+            word_bits=machine.word_bits,
+            physical_bits=machine.physical_bits,
+        ),
+    )
+
+
+def replay(
+    arch: str, strategy_: str | Path, trace_: Trace, name: str = "chain-8", *, full: bool = False
+) -> Outcome:
+    """Replay a trace."""
+    return Replay(image(target(arch), strategy_), placed(trace_, arch, name), full=full).run()

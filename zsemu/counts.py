@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is counted: the columns of a row, phases, scopes, and their sums.
+
+The definitions of the counts are in README.md; native/hooks.c implements them and has the same
+order. A row is the cost of one operation: shape (phases, columns), dtype uint32.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.targets import TLB_KINDS
+
+PHASES: Final = ("settle", "map", "access", "unmap")
+REGIONS: Final = (
+    "pool",
+    "buffer",
+    "caller",
+    "pagetable",
+    "state",
+    "batch",
+    "stack",
+    "code",
+    "other",
+)
+TRAFFIC: Final = ("loads", "stores", "bytes_loaded", "bytes_stored")
+COLUMNS: Final = (
+    "instructions",
+    "string_iterations",
+    *TRAFFIC,
+    "pte_stores",
+    *(f"tlb_{kind}" for kind in TLB_KINDS),
+    "lines_touched",
+    "lines_dirtied",
+    *(f"{region}.{name}" for region in REGIONS for name in TRAFFIC),
+)
+CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligned")
+"""Columns behind the counts: what an operation did that a promise may exclude."""
+ROW: Final = (*COLUMNS, *CHECKS)
+INSTRUCTIONS: Final = COLUMNS.index("instructions")
+
+# Columns of the block histogram: what an operation is, as far as scopes are concerned.
+SCOPE_COLUMNS: Final = 8
+OTHER, SPANNING_READ, SPANNING_WRITE, SPANNING_UPDATE, SPANNING_OTHER = range(5)
+UNCOUNTED: Final = SCOPE_COLUMNS - 1
+
+SCOPES: Final = {
+    "total": (OTHER, SPANNING_READ, SPANNING_WRITE, SPANNING_UPDATE, SPANNING_OTHER),
+    "spanning": (SPANNING_READ, SPANNING_WRITE, SPANNING_UPDATE, SPANNING_OTHER),
+    "spanning_read": (SPANNING_READ,),
+    "spanning_write": (SPANNING_WRITE,),
+    "spanning_update": (SPANNING_UPDATE,),
+}
+
+Counts = dict[str, dict[str, dict[str, object]]]
+"""``counts[phase][scope][count]``: int, or a dict of int for tlb_invalidates and regions."""
+
+
+def document(sums: NDArray[np.int64], *, regions: bool) -> Counts:
+    """Give sums of shape (SCOPE_COLUMNS, phases, columns) the form that results have."""
+    counts: Counts = {}
+    for phase, name in enumerate(PHASES):
+        counts[name] = {}
+        for scope, columns in SCOPES.items():
+            values = sums[list(columns), phase].sum(axis=0).tolist()
+            row = dict(zip(COLUMNS, values, strict=True))
+            entry: dict[str, object] = {
+                key: row[key] for key in ("instructions", "string_iterations", *TRAFFIC)
+            }
+            entry["pte_stores"] = row["pte_stores"]
+            entry["tlb_invalidates"] = {kind: row[f"tlb_{kind}"] for kind in TLB_KINDS}
+            entry["lines_touched"] = row["lines_touched"]
+            entry["lines_dirtied"] = row["lines_dirtied"]
+            if regions:
+                entry["regions"] = {
+                    region: {key: row[f"{region}.{key}"] for key in TRAFFIC} for region in REGIONS
+                }
+            counts[name][scope] = entry
+    return counts

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The oracle: what every byte of every object must be, and what every caller's buffer must hold.
+
+The content of an object is a function of its number and its version, which every write and update
+raises by one: 64-bit word i is ``base(object, version) + i * STEP``. All of a batch's buffers
+lie packed in one arena, so one comparison judges every byte that any access of the batch saw, and
+the unused bytes between the buffers as well.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.trace import Operation
+
+BUFFERS: Final = np.array([0, 0, 1, 1, 2], np.int64)
+"""callers' buffers that each trace.Operation has"""
+STEP: Final = np.uint64(0x9E3779B97F4A7C15)
+POISON: Final = np.uint64(0xA5A5A5A5A5A5A5A5)
+_ALIGN: Final = 64
+_REDZONE: Final = 16
+"""bytes, at least, between two buffers"""
+
+
+def base(object_: NDArray[np.uint32], version: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return the first word of each content (a finaliser as in splitmix64), same shape."""
+    word = object_.astype(np.uint64) << np.uint64(32) | version.astype(np.uint64)
+    word = (word ^ word >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ word >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return word ^ word >> np.uint64(31)
+
+
+def content(object_: int, version: int, length: int) -> NDArray[np.uint8]:
+    """Return the first ``length`` bytes of one content, uint8."""
+    first = base(np.array([object_], np.uint32), np.array([version], np.int64))
+    words = first + np.arange((length + 7) // 8, dtype=np.uint64) * STEP
+    return words.astype("<u8").view(np.uint8)[:length]
+
+
+def stride(length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the bytes that a buffer of ``length`` takes in the arena."""
+    return (length + (_REDZONE + _ALIGN - 1)) // _ALIGN * _ALIGN
+
+
+@dataclass(frozen=True)
+class History:
+    """What came before each of n operations, arrays of shape (n,), int64."""
+
+    before: NDArray[np.int64]
+    """version of the object"""
+    after: NDArray[np.int64]
+    defined: NDArray[np.int64]
+    """bytes of it that a write or update has defined; 0 where version is 0"""
+
+
+class Versions:
+    """The version of every object, from batch to batch."""
+
+    def __init__(self, objects: int) -> None:
+        self.version = np.zeros(objects, np.int64)
+        self.defined = np.zeros(objects, np.int64)
+
+    def advance(
+        self,
+        operation: NDArray[np.uint8],
+        object_: NDArray[np.uint32],
+        length: NDArray[np.int64],
+    ) -> History:
+        """Follow the next n operations."""
+        n = len(object_)
+        order = np.argsort(object_, kind="stable")
+        who, sizes = object_[order], length[order]
+        writes = (operation[order] == Operation.WRITE) | (operation[order] == Operation.UPDATE)
+        index = np.arange(n)
+        first = np.ones(n, bool)
+        first[1:] = who[1:] != who[:-1]
+        start = np.maximum.accumulate(np.where(first, index, 0))
+        written = np.cumsum(writes)
+        after = self.version[who] + written - (written - writes)[start]
+        last = np.maximum.accumulate(np.where(writes, index, -1))
+        previous = np.concatenate(([-1], last[:-1])) if n else last
+        defined = np.where(previous >= start, sizes[previous], self.defined[who])
+
+        final = np.ones(n, bool)
+        final[:-1] = first[1:]
+        ended = np.where(last >= start, sizes[last], self.defined[who])
+        self.version[who[final]] = after[final]
+        self.defined[who[final]] = ended[final]
+
+        result = History(*(np.empty(n, np.int64) for _ in range(3)))
+        result.before[order] = after - writes
+        result.after[order] = after
+        result.defined[order] = defined
+        return result
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The callers' buffers of a batch: m buffers, packed."""
+
+    owner: NDArray[np.int64]
+    """operation of each buffer, shape (m,)"""
+    start: NDArray[np.int64]
+    """first word of each buffer, shape (m,)"""
+    known: NDArray[np.int64]
+    """bytes of each that are defined afterwards, shape (m,)"""
+    length: NDArray[np.int64]
+    """bytes of each, shape (m,)"""
+    before: NDArray[np.uint64]
+    """what the arena holds at first, shape (words,)"""
+    after: NDArray[np.uint64]
+    """and what it must hold at the end, shape (words,)"""
+
+    def mismatches(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Compare the arena's words; return the bytes that are wrong, ascending, shape (k,)."""
+        expected = self.after
+        partly = np.flatnonzero(self.known < self.length)
+        if len(partly):
+            # Nobody ever defined these bytes: whatever is there is right.
+            expected = expected.copy()
+            bytes_, seen = expected.view(np.uint8), found.view(np.uint8)
+            for buffer in partly.tolist():
+                begin = int(self.start[buffer]) * 8
+                undefined = slice(begin + int(self.known[buffer]), begin + int(self.length[buffer]))
+                bytes_[undefined] = seen[undefined]
+        if np.array_equal(found, expected):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(found.view(np.uint8) != expected.view(np.uint8))
+
+
+def _fill(
+    first: NDArray[np.uint64],
+    length: NDArray[np.int64],
+    start: NDArray[np.int64],
+    words: NDArray[np.int64],
+) -> NDArray[np.uint64]:
+    """Return packed buffers that begin with ``length`` bytes of content, and then poison."""
+    total = int(words.sum())
+    begin = np.repeat(start - start[0] if len(start) else start, words).astype(np.uint64)
+    flat = np.arange(total, dtype=np.uint64)
+    flat -= begin
+    flat *= STEP
+    flat += np.repeat(first, words)
+    begin_at = start - start[0] if len(start) else start
+    whole, rest = begin_at + length // 8, (length % 8 * 8).astype(np.uint64)
+    mask = (np.uint64(1) << rest) - np.uint64(1)
+    flat[whole] = flat[whole] & mask | POISON & ~mask
+    end = begin_at + words
+    for distance in range(1, int((words - length // 8).max(initial=0))):
+        at = whole + distance
+        flat[at[at < end]] = POISON
+    return flat
+
+
+def arena(
+    operation: NDArray[np.uint8],
+    object_: NDArray[np.uint32],
+    length: NDArray[np.int64],
+    history: History,
+) -> Arena:
+    """Lay out the buffers of n operations: one for a read or write, two for an update, in order.
+
+    The second of an update holds the new content, and afterwards what was seen of the old.
+    """
+    buffers = BUFFERS[operation]
+    owner = np.repeat(np.arange(len(operation)), buffers)
+    second = np.zeros(len(owner), bool)
+    second[1:] = owner[1:] == owner[:-1]
+    words = stride(length)[owner] // 8
+    start = np.cumsum(words) - words
+    kind, sizes = operation[owner], length[owner]
+    sees = (kind == Operation.READ) | second
+    version = np.where(sees, history.before[owner], history.after[owner])
+    known = np.where(sees, np.minimum(sizes, history.defined[owner]), sizes)
+    after = _fill(base(object_[owner], version), sizes, start, words)
+
+    before = after.copy()
+    receives = (kind == Operation.READ) | ((kind == Operation.UPDATE) & ~second)
+    before[np.repeat(receives, words)] = POISON
+    if second.any():
+        new = base(object_[owner[second]], history.after[owner[second]])
+        sub = words[second]
+        at = np.repeat(start[second] - (np.cumsum(sub) - sub), sub) + np.arange(sub.sum())
+        before[at] = _fill(new, sizes[second], np.cumsum(sub) - sub, sub)
+    return Arena(owner, start, known, sizes, before, after)

@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Replay: runs a placed trace through one image, proves every object intact and counts.
+
+Two machines share the memory. The fast one counts block hits; the guest's driver stops it before
+an operation whose shape has not been measured, which the observing one then runs with every event
+hooked. What the shapes sum up to must equal what the block hits say, in every run; a strategy
+whose cost is not a function of the shape is replayed once more with everything hooked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu import judge, violations
+from zsemu.batch import MAX_ARENA, MAX_OPERATIONS, Batch, Builder, Work
+from zsemu.counts import CHECKS, COLUMNS, PHASES, SCOPE_COLUMNS, UNCOUNTED
+from zsemu.errors import ZsemuError
+from zsemu.guest import StopAt
+from zsemu.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
+from zsemu.image import Image
+from zsemu.judge import Finding
+from zsemu.machine import Fault, Machine
+from zsemu.memory import Memory, Sizes
+from zsemu.shapes import Index, Shapes
+from zsemu.trace import Operation
+from zsemu.violations import Violation
+
+BUDGET: Final = 1 << 20
+"""blocks, or instructions where those are hooked, that one phase of one operation may take"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one replay found."""
+
+    sums: NDArray[np.int64]
+    """counts, shape (SCOPE_COLUMNS, phases, columns); meaningless after a violation"""
+    violation_count: int
+    violations: list[Violation]
+    shapes: int
+    """distinct shapes measured; 0 if every operation was"""
+    shows: dict[str, int]
+    """for those of counts.CHECKS that some observed operation was not zero in, the first such"""
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error, a way out
+    """The replay cannot go on."""
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Hook everything in some batches, and find the last store that changed a byte of RAM."""
+
+    first: int
+    last: int
+    """batches"""
+    offset: int
+    """-1 for none"""
+    until: int
+    """operation of the trace with which the watch ends"""
+
+
+class Replay:
+    """One run of one image over one Work.
+
+    ``full`` observes every operation. ``strict`` does so, too, and keeps translations as a TLB may
+    that never forgets: a page-table entry that was valid is served as it was until its invalidate.
+    The strategy is held to the ``promises`` given.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        work: Work,
+        *,
+        full: bool = False,
+        strict: bool = False,
+        promises: Sequence[str] = (),
+        progress: Callable[[int], None] | None = None,
+        watch: _Watch | None = None,
+    ) -> None:
+        self._image, self._work, self._watch = image, work, watch
+        self._full, self._strict, self._promises = full or strict, strict, promises
+        self._progress = progress
+        sizes = Sizes(
+            cpus=work.cpus,
+            operations=MAX_OPERATIONS,
+            # One operation may be larger than the limit of a batch, if it is alone in it.
+            arena=MAX_ARENA + 4 * work.geometry.page_size,
+            zspages=work.zspages,
+            pages=work.pages,
+        )
+        self._memory = memory = Memory(image, sizes, work.page_shift)
+        self._builder = Builder(work, memory)
+        self._fast_hooks, self._hooks_all = (Hooks(memory, budget=BUDGET) for _ in range(2))
+        self._hooks_all.observe(
+            self._builder.owner,
+            self._builder.index,
+            promises=promises,
+            watch=watch.offset if watch else -1,
+        )
+        if not strict:
+            self._fast, self._observer = Machine(memory), Machine(memory)
+            self._fast_hooks.attach_blocks(self._fast.uc)
+        else:
+            # The table is a device of this one machine.
+            self._fast = self._observer = Machine(memory, strict=self._hooks_all)
+        self._hooks_all.attach_everything(self._observer.uc)
+        self._rows = self._hooks_all.rows(MAX_OPERATIONS)
+        self._known = memory.view(memory.known, np.dtype(np.uint8), memory.sizes.shapes)
+        pairs = 2 * memory.sizes.states
+        self._states = memory.view(memory.states, np.dtype(np.uint32), pairs).reshape(-1, 2)
+        self._nr_states = 0
+        self._static = Index()
+        self._shapes = Shapes()
+        self._sums = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
+        self._shows: dict[str, int] = {}
+        self._violations: list[Violation] = []
+        self._violation_count = 0
+        self._number = 0
+        self._readback = len(work.bounds) - 1
+        """number that stands for all batches of the read-back"""
+        self.culprit: int | None = None
+        """what a watch found: a pc"""
+
+    def run(self) -> Outcome:
+        """Replay all of the trace, then read back what is alive at the end."""
+        watch = self._watch
+        try:
+            for number, batch in enumerate(self._builder.batches()):
+                self._number = number
+                if self._full or (watch and watch.first <= number <= watch.last):
+                    self._observe_all(batch)
+                else:
+                    self._run(batch)
+                self._judge(batch)
+                if self._progress:
+                    self._progress(len(batch.index))
+            self._number = self._readback
+            for batch in self._builder.readback():
+                if watch or self._full:
+                    self._observe_all(batch)
+                else:
+                    self._set_expected(batch)
+                    self._drive(self._fast, self._fast_hooks, batch, 0, StopAt.NEVER)
+                self._judge(batch)
+        except _Stopped:
+            return self._outcome(self._sums)
+        if self._full:
+            return self._outcome(self._sums)
+        if not self._agrees() and not self._violation_count:
+            again = Replay(
+                self._image,
+                self._work,
+                full=True,
+                promises=self._promises,
+                progress=self._progress,
+            )
+            return again.run()
+        return self._outcome(self._shapes.sums())
+
+    def per_cpu(self) -> dict[str, str]:
+        """Return what of each CPU's memory the strategy has used, after a run."""
+        memory = self._memory
+        used = entries = words = 0
+        for cpu in range(memory.sizes.cpus):
+            start = memory.buffer + cpu * memory.area_stride
+            written = np.flatnonzero(memory.ram[start : start + memory.page_size])
+            used = max(used, int(written[-1]) + 1 if len(written) else 0)
+            area = memory.view(memory.area + cpu * memory.area_stride, memory.types.area, 1)[0]
+            words = max(words, sum(bool(area[f"private{i}"]) for i in range(4)))
+        pte = COLUMNS.index("pte_stores")
+        entries = 2 if self._sums[:, :, pte].any() else 0
+        return {
+            "per-CPU buffer, bytes": str(used),
+            "per-CPU window, pages": str(entries),
+            "per-CPU words": str(words),
+        }
+
+    def _outcome(self, sums: NDArray[np.int64]) -> Outcome:
+        return Outcome(
+            sums=sums,
+            violation_count=self._violation_count,
+            violations=self._violations,
+            shapes=len(self._shapes),
+            shows=self._shows,
+        )
+
+    def _agrees(self) -> bool:
+        """Hold the sum over the shapes against the block hits."""
+        counted = self._fast_hooks.instructions(self._image)
+        counted[:, UNCOUNTED] = 0  # the read-back
+        return self._shapes.consistent and np.array_equal(counted, self._shapes.fast_instructions())
+
+    # How a batch runs.
+
+    def _set_expected(self, batch: Batch) -> None:
+        for hooks in (self._fast_hooks, self._hooks_all):
+            hooks.point("expected", batch.expected)
+
+    def _drive(
+        self,
+        machine: Machine,
+        hooks: Hooks,
+        batch: Batch,
+        first: int,
+        stop_at: StopAt,
+        last: int | None = None,
+    ) -> int:
+        """Run operations from ``first`` on; return the one before which the driver stopped."""
+        control = self._memory.batch
+        control["first"], control["stop_at"] = first, stop_at
+        control["last"] = len(batch.index) if last is None else last
+        fault = None
+        try:
+            machine.drive()
+        except Fault as found:
+            fault = found
+        at = int(control["current"][0])
+        if fault:
+            self._stop(
+                batch, at, hooks, violations.FAULT, f"page fault or other exception: {fault}"
+            )
+        if hooks.raw.exhausted == TOO_MANY_BLOCKS:
+            raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
+        if hooks.raw.exhausted:
+            what = "does not return"
+            if hooks.raw.exhausted == TOO_MUCH_MEMORY:
+                what = "touches more memory than any object has"
+            detail = f"{PHASES[hooks.raw.phase]} {what}"
+            self._stop(batch, at, hooks, violations.ENDLESS, detail)
+        if at < len(batch.index) and batch.ops["error"][at]:
+            detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
+            spans = Finding(at, violations.SPANS, detail)
+            self._add(batch, spans, pc=self._image.address("zs_map_object"))
+            raise _Stopped
+        return at
+
+    def _observe_all(self, batch: Batch) -> None:
+        """Run a batch with everything hooked."""
+        self._set_expected(batch)
+        self._rows[: len(batch.index)] = 0
+        last = len(batch.index)
+        if self._watch and self._number == self._watch.last and self._watch.until in batch.index:
+            # What comes after it was found may store there, too.
+            last = int(np.searchsorted(batch.index, self._watch.until, side="right"))
+        self._drive(self._observer, self._hooks_all, batch, 0, StopAt.NEVER, last)
+        checks = self._rows[: len(batch.index), :, len(COLUMNS) :].sum(axis=1)
+        for name, column in zip(CHECKS, checks.T, strict=True):
+            if name not in self._shows and self._number < self._readback and column.any():
+                self._shows[name] = int(batch.index[np.argmax(column > 0)])
+        rows = self._rows[: len(batch.index), :, : len(COLUMNS)]
+        for scope in range(UNCOUNTED):
+            self._sums[scope] += rows[batch.expected["scope"] == scope].sum(axis=0, dtype=np.int64)
+
+    def _run(self, batch: Batch) -> None:
+        """Run a batch, observing only operations of shapes that are new."""
+        n = len(batch.index)
+        self._set_expected(batch)
+        self._rows[:n] = 0
+        shape = self._static.numbers(batch.keys)
+        if len(self._static) > self._memory.sizes.shapes:
+            raise ZsemuError("the trace has more shapes than there is room for")
+        batch.ops["shape"] = shape
+        fast = np.ones(n, bool)
+        at = 0
+        while True:
+            at = self._drive(self._fast, self._fast_hooks, batch, at, StopAt.NEW)
+            if at == n:
+                break
+            self._observer.flush()
+            first, at = at, self._drive(self._observer, self._hooks_all, batch, at, StopAt.KNOWN)
+            self._fast.flush()
+            fast[first:at] = False
+            self._learn(batch, shape, slice(first, at))
+        self._shapes.occur(self._keys(batch, shape), fast)
+
+    def _keys(self, batch: Batch, shape: NDArray[np.int64]) -> NDArray[np.uint64]:
+        state: NDArray[np.uint64] = batch.ops["state"].astype(np.uint64)
+        return shape.astype(np.uint64) << np.uint64(32) | state
+
+    def _learn(self, batch: Batch, shape: NDArray[np.int64], part: slice) -> None:
+        """Take the rows of operations just observed, and tell the guest that they are known."""
+        state = batch.ops["state"][part]
+        shapes = shape[part]
+        keys = shapes.astype(np.uint64) << np.uint64(32) | state.astype(np.uint64)
+        rows = self._rows[part, :, : len(COLUMNS)]
+        self._shapes.learn(keys, batch.expected["scope"][part], rows)
+        clean = state == 0
+        self._known[shapes[clean]] = 1
+        if clean.all():
+            return
+        mask = len(self._states) - 1
+        for number, value in set(zip(shapes[~clean].tolist(), state[~clean].tolist(), strict=True)):
+            if self._nr_states > mask // 2:
+                raise ZsemuError("the strategy has more states than there is room for")
+            # As is_known() in arch/driver.c looks for it.
+            at = number * 31 + value & mask
+            while self._states[at, 1]:
+                at = at + 1 & mask
+            self._states[at] = number, value
+            self._nr_states += 1
+
+    # How it is judged.
+
+    def _judge(self, batch: Batch) -> None:
+        if not self._watch:
+            self._judge_accesses(batch)
+            self._judge_memory(batch)
+        elif self._number == self._watch.last and self._watch.until in batch.index:
+            self.culprit = self._hooks_all.raw.watched_pc or None
+            raise _Stopped
+
+    def _judge_accesses(self, batch: Batch) -> None:
+        """Report what the native callbacks found wrong."""
+        raw = self._hooks_all.raw
+        if not raw.nr_findings:
+            return
+        found = list(judge.accesses(self._hooks_all, self._memory))
+        for finding in found:
+            self._add(batch, finding, pc=finding.pc)
+        self._violation_count += int(raw.nr_findings) - len(found)
+        raw.nr_findings = 0
+
+    def _judge_memory(self, batch: Batch) -> None:
+        """Report what the batch left wrong in memory, in the order of the operations."""
+        found = [
+            *judge.first_words(batch, self._builder, self._memory),
+            *judge.contents(batch, self._memory),
+        ]
+        for finding in sorted(found, key=lambda finding: finding.which):
+            pc = None
+            if self._keeps(finding):
+                pc = self._blame(batch, finding.which, finding.offset)
+            self._add(batch, finding, pc=pc)
+
+    def _blame(self, batch: Batch, which: int, offset: int = -1) -> int | None:
+        """Replay once more, hooking everything where it matters, up to one operation.
+
+        Return the pc of the last store that changed the byte at ``offset``, or, without that, the
+        pc where the replay ended.
+        """
+        first = self._number
+        if offset >= self._memory.pool:
+            # A byte of the pool: since its object was allocated.
+            trace = self._work.trace
+            born = np.flatnonzero(
+                (trace.operation == Operation.ALLOCATE)
+                & (trace.object == trace.object[batch.index[which]])
+            )
+            first = int(np.searchsorted(self._work.bounds, born[0], side="right")) - 1
+        watch = _Watch(first, self._number, offset, int(batch.index[which]))
+        again = Replay(
+            self._image, self._work, strict=self._strict, promises=self._promises, watch=watch
+        )
+        again.run()
+        return again.culprit
+
+    def _stop(self, batch: Batch, which: int, hooks: Hooks, kind: str, detail: str) -> None:
+        """Report what ends the replay."""
+        if self._watch:
+            self.culprit = int(hooks.raw.pc)
+            raise _Stopped
+        self._judge_accesses(batch)
+        # Only an observed run knows the very instruction, on every architecture.
+        pc = hooks.raw.pc if hooks is self._hooks_all else self._blame(batch, which)
+        self._add(batch, Finding(which, kind, detail), pc=pc)
+        raise _Stopped
+
+    def _keeps(self, finding: Finding) -> bool:
+        """Whether a finding is reported: the first ones, and the first of every check."""
+        if len(self._violations) < violations.KEPT:
+            return True
+        check = violations.check_of(finding)
+        return all(violations.check_of(known) != check for known in self._violations)
+
+    def _add(self, batch: Batch, finding: Finding, *, pc: int | None) -> None:
+        self._violation_count += 1
+        if not self._keeps(finding):
+            return
+        index = int(batch.index[finding.which])
+        placed, trace, image = self._work.placed, self._work.trace, self._image
+        action = "final read"
+        if self._number != self._readback:
+            action = Operation(batch.operation[finding.which]).name.lower()
+        self._violations.append(
+            Violation(
+                kind=finding.kind,
+                operation=index,
+                action=action,
+                object_number=int(trace.object[index]),
+                class_size=int(self._work.geometry.sizes[placed.class_index[index]]),
+                slot=int(placed.slot[index]),
+                offset=int(placed.offset[index]),
+                detail=finding.detail,
+                expected=finding.expected.hex(" "),
+                found=finding.found.hex(" "),
+                pc="" if pc is None else image.where(pc),
+                instruction="" if pc is None else image.disassemble(pc),
+            )
+        )
