@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Documents of results made up by hand, for what reads them."""
+
+from dataclasses import replace
+
+from zsemu.counts import PHASES, REGIONS, SCOPES, TRAFFIC, Counts
+from zsemu.results import SCALARS, Compiler, Document, Provenance, Record, Source
+from zsemu.targets import TLB_KINDS
+from zsemu.violations import FAULT, Violation
+
+MAPS = {
+    "total": 200,
+    "spanning": 40,
+    "spanning_read": 30,
+    "spanning_write": 10,
+    "spanning_update": 0,
+}
+
+
+def counts(seed: int, *, regions: bool = False) -> Counts:
+    """Return counts no two of which are equal, by a rule that knows nothing of zsemu's."""
+    number = seed
+    made: Counts = {}
+    for phase in PHASES:
+        made[phase] = {}
+        for scope in SCOPES:
+            entry: dict[str, object] = {}
+            for name in SCALARS:
+                number += 7
+                entry[name] = number
+            entry["tlb_invalidates"] = {kind: number + 1 + i for i, kind in enumerate(TLB_KINDS)}
+            if regions:
+                entry["regions"] = {
+                    region: {name: number + 5 * i + j for j, name in enumerate(TRAFFIC)}
+                    for i, region in enumerate(REGIONS)
+                }
+            made[phase][scope] = entry
+    return made
+
+
+def record(arch: str, strategy: str, made: Counts | None) -> Record:
+    """Return a record of 500 operations; without counts one with violations."""
+    violation = Violation(
+        FAULT,
+        7,
+        "write",
+        3,
+        1632,
+        2,
+        3264,
+        "page fault",
+        "",
+        "00 ff",
+        "zs_copy+0x20",
+        "ldr r3, [r0]",
+    )
+    return Record(
+        arch=arch,
+        strategy=strategy,
+        trace="made",
+        geometry="chain-8",
+        page_size=4096,
+        operations=500,
+        maps=MAPS["total"],
+        spanning_maps=MAPS["spanning"],
+        scope_maps=dict(MAPS),
+        violation_count=0 if made else 25,
+        violations=() if made else (violation,) * 20,
+        counts=made,
+    )
+
+
+def document(*, broken: bool = False, regions: bool = False) -> Document:
+    """Return a document of two architectures and three strategies."""
+    archs = ("x86_64", "arm")
+    records = [
+        record(arch, name, counts(1000 * i + 10000 * j, regions=regions))
+        for i, arch in enumerate(archs)
+        for j, name in enumerate(("pgtable", "copy", "mine.c"))
+    ]
+    if broken:
+        records[-1] = replace(record("arm", "mine.c", None))
+    return Document(
+        Provenance(
+            zsemu="0.0",
+            unicorn="9.9",
+            compilers={
+                "x86_64": Compiler("cc 1", ("-target", "x86", "-O2", "-mno-red-zone")),
+                "arm": Compiler("cc 1", ("-target", "arm", "-O2", "-marm")),
+            },
+            cpu_models={"x86_64": "QEMU64", "arm": "A15"},
+            traces={"made": Source("ab" * 32, "6.1", "chain-8", 4096, "made up")},
+            strategies={"mine.c": "cd" * 32},
+        ),
+        tuple(records),
+    )

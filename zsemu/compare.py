@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compare: the matrix of architectures and strategies over one trace, in parallel processes."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import unicorn
+from numpy.typing import NDArray
+
+import zsemu
+from zsemu.batch import Work, work
+from zsemu.build import build, compiler, options
+from zsemu.counts import SCOPES, document
+from zsemu.errors import ZsemuError
+from zsemu.geometry import Geometry, geometry
+from zsemu.hooks import build_library
+from zsemu.image import Image
+from zsemu.pool import Pool, Report, Stages
+from zsemu.replay import Outcome, Replay
+from zsemu.results import Compiler, Document, Provenance, Record, Source
+from zsemu.strategies import Strategy
+from zsemu.targets import Target, target
+from zsemu.trace import Operation, Trace
+
+_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+_LAST: Final = ("pgtable", "readwrite", "sg")
+"""the strategies whose replay is short: best run when there is nothing left to run beside them"""
+
+
+def label(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
+    """Give every strategy the name that results have for it, in order, each once.
+
+    A user's own is named as its file, ``mine.c``: no shipped one has such a name. Two files of one
+    name are told apart by their content.
+    """
+    distinct = list(dict.fromkeys(strategies))
+    labels: dict[str, Strategy] = {}
+    for one in distinct:
+        name = one.path.name if one.own else one.name
+        if sum(other.own and other.path.name == name for other in distinct) > 1:
+            name = f"{name}@{one.digest[:8]}"
+        labels.setdefault(name, one)
+    return labels
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare; every worker gets a copy."""
+
+    archs: tuple[str, ...]
+    strategies: dict[str, Strategy]
+    """as label() names them"""
+    trace: Trace
+    geometry: str
+    page_size: int = 4096
+    cc: str = "zig"
+    regions: bool = False
+
+    @property
+    def page_shift(self) -> int:
+        """Of ``page_size``."""
+        return self.page_size.bit_length() - 1
+
+    def geometry_for(self, target: Target) -> Geometry:
+        """Return the size classes on a target; ZsemuError for an unknown geometry or page size."""
+        # On 64-bit the physical address bits change nothing, and so those targets share one.
+        bits = target.physical_bits if target.word_bits == 32 else None
+        return geometry(
+            self.geometry,
+            page_size=self.page_size,
+            word_bits=target.word_bits,
+            physical_bits=bits,
+        )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    arch: str
+    strategy: str
+    image: Path
+
+
+@dataclass(frozen=True)
+class _Found:
+    scope_maps: dict[str, int]
+    outcome: Outcome
+
+
+def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Document:
+    """Build all images, then replay the trace through each; the result does not depend on ``jobs``.
+
+    ZsemuError for what cannot be compared, and a C file that does not compile, before anything is
+    replayed.
+    """
+    watch = watch or Stages()
+    check(request)
+    provenance = _provenance(request)
+    with Pool(jobs, request) as pool:
+        images: dict[str, Path] = {}
+        cells = [(arch, name) for arch in request.archs for name in request.strategies]
+        watch.stage("building", len(cells))
+        # First the user's own, which may not compile: then nothing else has been built in vain.
+        for own in (True, False):
+            tasks = {
+                f"{arch} {name}": (arch, name)
+                for arch, name in cells
+                if request.strategies[name].own == own
+            }
+            images |= pool.run(_build, tasks, watch)
+        pool.run(_build_hooks, {"native hooks": None})
+
+        watch.stage("replaying", len(cells) * len(request.trace))
+        found = pool.run(
+            _replay,
+            {
+                f"{arch} {name}": _Cell(arch, name, images[f"{arch} {name}"])
+                for arch, name in sorted(cells, key=lambda cell: _urgency(request, *cell))
+            },
+            watch,
+        )
+    records = tuple(_record(request, arch, name, found[f"{arch} {name}"]) for arch, name in cells)
+    return Document(provenance, records)
+
+
+def check(request: Request) -> None:
+    """Raise ZsemuError for what cannot be compared, as far as that is seen without a compiler."""
+    trace = request.trace
+    if not trace.maps.any():
+        raise ZsemuError(
+            f"the {len(trace)} operations of trace {trace.name} map nothing:"
+            " choose more with --operations, or another trace"
+        )
+    for arch in request.archs:
+        one = target(arch)
+        request.geometry_for(one)
+        if request.page_shift in one.page_shifts:
+            continue
+        for name, strategy in request.strategies.items():
+            if strategy.needs_window:
+                raise ZsemuError(
+                    f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
+                    " leave out one of the two with --arch or --strategy"
+                )
+
+
+def _urgency(request: Request, arch: str, name: str) -> tuple[Any, ...]:
+    """Sort cells: unknown ones first, then by placement (a worker keeps one), long ones first."""
+    one = target(arch)
+    return (
+        not request.strategies[name].own,
+        one.word_bits == 32 and one.physical_bits,
+        _LAST.index(name) + 1 if name in _LAST else 0,
+    )
+
+
+def _provenance(request: Request) -> Provenance:
+    compilers = {}
+    for arch in request.archs:
+        one = target(arch)
+        found = compiler(request.cc, one)
+        compilers[arch] = Compiler(found.version, options(found, one, request.page_shift))
+    trace, metadata = request.trace, request.trace.metadata
+    return Provenance(
+        zsemu=zsemu.__version__,
+        unicorn=unicorn.__version__,
+        compilers=compilers,
+        cpu_models={arch: target(arch).cpu_model for arch in request.archs},
+        traces={
+            trace.name: Source(
+                sha256=trace.digest(),
+                kernel=metadata.kernel,
+                geometry=metadata.geometry,
+                page_size=metadata.page_size,
+                provenance=metadata.provenance,
+            )
+        },
+        strategies={name: s.digest for name, s in request.strategies.items() if s.own},
+    )
+
+
+# In a worker.
+
+
+def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
+    arch, name = cell
+    image = build(
+        target(arch), request.strategies[name], cc=request.cc, page_shift=request.page_shift
+    )
+    report(1)
+    return image
+
+
+def _build_hooks(request: Request, nothing: None, report: Report) -> None:
+    build_library()
+
+
+@lru_cache(maxsize=1)
+def _work(trace: Trace, geometry: Geometry) -> Work:
+    # Faster done again by every worker, half a second for a million operations, than handed over.
+    return work(trace, geometry)
+
+
+def _replay(request: Request, cell: _Cell, report: Report) -> _Found:
+    one = target(cell.arch)
+    placed = _work(request.trace, request.geometry_for(one))
+    outcome = Replay(Image(cell.image, one), placed, progress=report).run()
+    return _Found(scope_maps(placed.trace.operation, placed.placed.spans), outcome)
+
+
+def scope_maps(operation: NDArray[np.uint8], spans: NDArray[np.bool_]) -> dict[str, int]:
+    """Return the number of maps of each scope, from the columns of a placed trace."""
+    each = {
+        "total": operation >= Operation.READ,
+        "spanning": (operation >= Operation.READ) & spans,
+        "spanning_read": (operation == Operation.READ) & spans,
+        "spanning_write": (operation == Operation.WRITE) & spans,
+        "spanning_update": (operation == Operation.UPDATE) & spans,
+    }
+    return {scope: int(np.count_nonzero(each[scope])) for scope in SCOPES}
+
+
+# In the parent again.
+
+
+def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
+    outcome, maps = found.outcome, found.scope_maps
+    return Record(
+        arch=arch,
+        strategy=name,
+        trace=request.trace.name,
+        geometry=request.geometry,
+        page_size=request.page_size,
+        operations=len(request.trace),
+        maps=maps["total"],
+        spanning_maps=maps["spanning"],
+        scope_maps=maps,
+        violation_count=outcome.violation_count,
+        violations=tuple(outcome.violations),
+        counts=None if outcome.violation_count else document(outcome.sums, regions=request.regions),
+    )
+
+
+def warnings(request: Request) -> list[str]:
+    """Return in what the choice of geometry and page size misleads on this trace, a line each."""
+    metadata, name = request.trace.metadata, request.trace.name
+    if request.page_size != metadata.page_size:
+        return [
+            f"{name} was recorded with pages of {metadata.page_size} bytes: its sizes mean little"
+            f" with pages of {request.page_size}"
+        ]
+    recorded = geometry(metadata.geometry, page_size=metadata.page_size).huge_class_size
+    now = geometry(request.geometry, page_size=request.page_size).huge_class_size
+    if now <= recorded:
+        return []
+    return [
+        f"{name} was recorded under {metadata.geometry}, where objects of {recorded} bytes or more"
+        f" are stored as whole pages: the size classes from {recorded} to {now - 1} bytes of"
+        f" {request.geometry} stay empty"
+    ]
