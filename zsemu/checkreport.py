@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The findings of a check as text, as KTAP and as JUnit XML; the same findings, the same bytes.
+
+KTAP is as the kernel's Documentation/dev-tools/ktap.rst defines it, nested by architecture and
+strategy. Neither format has times: they would differ between two runs.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Final
+from xml.etree import ElementTree
+
+import unicorn
+
+import zsemu
+from zsemu.build import compiler
+from zsemu.check import Failure, Findings, Request, Result
+from zsemu.properties import Property
+from zsemu.targets import target
+
+_NAME: Final = 36
+"""columns of the names of properties"""
+
+_Values = dict[str, dict[str, Property]]
+"""of one property: by strategy and architecture"""
+
+
+def provenance(request: Request) -> str:
+    """Return in one line what the findings depend on."""
+    compilers = {compiler(request.cc, target(arch)).version for arch in request.archs}
+    return (
+        f"seed {request.seed}, zsemu {zsemu.__version__}, Unicorn {unicorn.__version__},"
+        f" compiler {', '.join(sorted(compilers))}"
+    )
+
+
+def _failed(results: list[Result]) -> bool:
+    return any(result.failures for result in results)
+
+
+def _grouped(findings: Findings) -> dict[str, dict[str, list[Result]]]:
+    """Return the results by architecture and strategy."""
+    grouped: dict[str, dict[str, list[Result]]] = {}
+    for result in findings.results:
+        grouped.setdefault(result.arch, {}).setdefault(result.strategy, []).append(result)
+    return grouped
+
+
+def explain(result: Result, failure: Failure) -> list[str]:
+    """Return what failed, the smallest case, the bytes and the instruction, a line each."""
+    found = failure.violation
+    lines = [f"{failure.check}: {found.detail}"]
+    where = f"class {found.class_size}, slot {found.slot} at offset {found.offset}"
+    lines.append(
+        f"  in operation {found.operation}: {found.action} of object {found.object_number}, {where}"
+    )
+    if found.expected or found.found:
+        lines += [f"  expected {found.expected or '-'}", f"  found    {found.found or '-'}"]
+    if found.pc:
+        lines.append(f"  at {found.pc}: {found.instruction}")
+    lines.append(f"  smallest case found, of {result.violation_count} violations:")
+    lines += [f"    {line}" for line in failure.case]
+    return lines
+
+
+# Text.
+
+
+def text(findings: Findings, request: Request, *, width: int) -> str:
+    """Return a summary by architecture, every failure, and the property table."""
+    lines: list[str] = []
+    for arch, strategies in _grouped(findings).items():
+        lines.append(arch)
+        name_width = max(len(name) for name in strategies)
+        lines += [f"  {name:{name_width}}  {_sum(own)}" for name, own in strategies.items()]
+    for (arch, name, suite), results in groupby(
+        (result for result in findings.results if result.failures),
+        key=lambda result: (result.arch, result.strategy, result.suite),
+    ):
+        lines += ["", f"FAILED {arch} {name} ({suite})"]
+        for result in results:
+            for failure in result.failures:
+                lines += [f"  {line}" for line in explain(result, failure)]
+    for reason, skipped in _skipped(findings).items():
+        listed = textwrap.wrap(f"skipped, {reason}: {'; '.join(skipped)}", width)
+        lines += ["", *listed]
+    if findings.properties:
+        lines += ["", *_table(findings, width)]
+    lines += ["", _verdict(findings), *textwrap.wrap(provenance(request), width)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _sum(results: list[Result]) -> str:
+    """Return how the suites of one strategy on one architecture went, in words."""
+    failed = sum(bool(result.failures) for result in results)
+    skipped = sum(bool(result.skipped) for result in results)
+    line = f"{len(results) - failed - skipped:3} ok {failed:3} failed {skipped:3} skipped"
+    if operations := sum(result.operations for result in results):
+        line += f"  {operations:9,} operations"
+    if sequences := sum(result.sequences for result in results):
+        line += f"  {sequences} sequences"
+    checks = dict.fromkeys(failure.check for result in results for failure in result.failures)
+    return f"{line}  FAILED: {', '.join(checks)}" if checks else line
+
+
+def _skipped(findings: Findings) -> dict[str, list[str]]:
+    """Return what was skipped by its reason: on which architecture which strategies."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for result in findings.results:
+        if result.skipped:
+            archs = reasons.setdefault(result.skipped, {}).setdefault(result.arch, [])
+            archs += [result.strategy] if result.strategy not in archs else []
+    return {
+        reason: [f"{arch} {', '.join(names)}" for arch, names in archs.items()]
+        for reason, archs in reasons.items()
+    }
+
+
+def _verdict(findings: Findings) -> str:
+    suites = len([result for result in findings.results if not result.skipped])
+    if findings.passed:
+        return f"{suites} of {suites} suites hold." if suites else "Nothing was judged."
+    failed = sum(bool(result.failures) for result in findings.results)
+    return f"{failed} of {suites} suites failed."
+
+
+def _by_name(findings: Findings) -> dict[str, _Values]:
+    """Return the properties, each by strategy and architecture."""
+    by_name: dict[str, _Values] = {}
+    for arch, strategies in findings.properties.items():
+        for strategy, properties in strategies.items():
+            for one in properties:
+                by_name.setdefault(one.name, {}).setdefault(strategy, {})[arch] = one
+    return by_name
+
+
+def _table(findings: Findings, width: int) -> list[str]:
+    """Return the table properties x strategies, where architectures differ, and what shows it."""
+    by_name = _by_name(findings)
+    strategies = list(dict.fromkeys(name for own in findings.properties.values() for name in own))
+    archs = list(findings.properties)
+    cells: dict[str, list[str]] = {}
+    differ: list[str] = []
+    shown: list[str] = []
+    for name, values in by_name.items():
+        row = []
+        for strategy in strategies:
+            of_arch = values.get(strategy, {})
+            first = next(iter(of_arch.values()), None)
+            different = len({one.value for one in of_arch.values()}) > 1
+            row.append("" if first is None else first.value + "*" * different)
+            if different:
+                each = ", ".join(f"{arch} {one.value}" for arch, one in of_arch.items())
+                differ.append(f"* {strategy}, {name}: {each}")
+            no = next((one for one in of_arch.values() if one.shown_by), None)
+            if no is not None:
+                shown.append(f"{strategy}, {name}: {no.shown_by}")
+        cells[name] = row
+
+    column = 2 + max(len(cell) for row in cells.values() for cell in row)
+    lines = []
+    for number, strategy in enumerate(strategies):
+        bars = "".join(f"{'|':<{column}}" for _ in strategies[:number])
+        lines.append(f"{'properties' if not number else '':{_NAME}}{bars}{strategy}")
+    group = ""
+    for name, row in cells.items():
+        head, colon, rest = name.rpartition(": ")
+        if head != group:
+            group = head
+            lines += [f"{head}{colon.strip()}"] if head else []
+        label = f"  {rest}" if head else name
+        values_ = "".join(f"{cell:{column}}" for cell in row)
+        lines.append(f"{label:{_NAME}}{values_}".rstrip())
+    lines.append("")
+    if differ:
+        lines += differ
+    elif len(archs) > 1:
+        lines.append(f"The same on all {len(archs)} architectures checked.")
+    else:
+        lines.append(f"Measured on {archs[0]}.")
+    if shown:
+        lines += ["", "What shows it:"]
+        for line in shown:
+            lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
+    return lines
+
+
+# KTAP.
+
+
+def _plain(name: str) -> str:
+    """Return a name as KTAP can have it: no ``#``, one line."""
+    return " ".join("".join(c if c.isprintable() else "?" for c in name).replace("#", "?").split())
+
+
+def _point(number: int, name: str, failed: bool, skipped: str = "") -> str:
+    directive = f" # SKIP {_plain(skipped)}" if skipped else ""
+    return f"{'not ok' if failed else 'ok'} {number} - {_plain(name)}{directive}"
+
+
+def _indented(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"  {line}"
+
+
+def _suites(results: list[Result]) -> Iterator[str]:
+    yield "KTAP version 1"
+    yield f"1..{len(results)}"
+    for number, result in enumerate(results, 1):
+        for failure in result.failures:
+            for line in explain(result, failure):
+                yield f"# {line}"
+        yield _point(number, result.suite, bool(result.failures), result.skipped)
+
+
+def _strategies(strategies: dict[str, list[Result]]) -> Iterator[str]:
+    yield "KTAP version 1"
+    yield f"1..{len(strategies)}"
+    for number, (name, results) in enumerate(strategies.items(), 1):
+        yield from _indented(_suites(results))
+        yield _point(number, name, _failed(results))
+
+
+def ktap(findings: Findings, request: Request) -> str:
+    """Return KTAP: a test for every architecture, in it one for every strategy, in it the suites.
+
+    Diagnostic lines before the result of a suite hold what :func:`explain` says.
+    """
+    grouped = _grouped(findings)
+    lines = ["KTAP version 1", f"1..{len(grouped)}", f"# zsemu check: {provenance(request)}"]
+    for number, (arch, strategies) in enumerate(grouped.items(), 1):
+        lines += _indented(_strategies(strategies))
+        lines.append(_point(number, arch, any(_failed(own) for own in strategies.values())))
+    return "\n".join(lines) + "\n"
+
+
+# JUnit.
+
+
+def _xml(text: str) -> str:
+    """Replace what no XML document may hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+def junit(findings: Findings, request: Request) -> str:
+    """Return JUnit XML: a test suite for every architecture, a test case for every suite."""
+    root = ElementTree.Element("testsuites", name="zsemu check")
+    for arch, strategies in _grouped(findings).items():
+        results = [result for own in strategies.values() for result in own]
+        suite = ElementTree.SubElement(root, "testsuite", {"name": arch} | _numbers(results))
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(
+            properties, "property", name="provenance", value=_xml(provenance(request))
+        )
+        for result in results:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=_xml(result.strategy), name=result.suite
+            )
+            if result.skipped:
+                ElementTree.SubElement(case, "skipped", message=result.skipped)
+            if result.failures:
+                # One for a test case: most readers look at no other.
+                checks = "; ".join(failure.check for failure in result.failures)
+                failed = ElementTree.SubElement(case, "failure", message=checks, type=checks)
+                told = ["\n".join(explain(result, failure)) for failure in result.failures]
+                failed.text = _xml("\n\n".join(told))
+    root.attrib.update(_numbers(findings.results))
+    ElementTree.indent(root)
+    return f"{ElementTree.tostring(root, encoding='unicode', xml_declaration=True)}\n".replace(
+        "encoding='us-ascii'", "encoding='UTF-8'"
+    )
+
+
+def _numbers(results: list[Result]) -> dict[str, str]:
+    return {
+        "tests": str(len(results)),
+        "failures": str(sum(bool(result.failures) for result in results)),
+        "errors": "0",
+        "skipped": str(sum(bool(result.skipped) for result in results)),
+    }
