@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line from outside: exit status, streams, files, signals."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import alive, until
+from samples import busy_trace
+
+from zsemu import trace
+from zsemu.cli import main
+from zsemu.results import load
+from zsemu.strategies import names as strategy_names
+from zsemu.strategies import strategy
+from zsemu.table import LIMITS
+from zsemu.targets import names as target_names
+from zsemu.targets import target
+
+# Where the tests run in the background of a shell, Ctrl-C is ignored unless this is said.
+ZSEMU = (
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from zsemu.cli import main; sys.exit(main())",
+)
+
+BAD_C = {
+    "broken.c": "int wrong(void) { return nothing; }\n",
+    "half.c": '#include "zs.h"\n'
+    "u32 zs_map_object(struct zs_area *area, const struct zs_location *loc,"
+    "\n\tenum zs_mapmode mode, void *caller, struct zs_span *span)\n{\n"
+    "\treturn zs_one_span(span, zs_payload(loc), loc);\n}\n",
+    "empty.c": "",
+    "promise.c": "/*\n * Mine.\n * Promises: everything\n */\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _keep_handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go where a short trace is, and things that are no trace and no strategy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    short = tmp_path / "short.npz"
+    trace.save(busy_trace(300), short)
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.npz").write_bytes(short.read_bytes()[:-100])
+    (tmp_path / "text.npz").write_text("zs_malloc: size=59\n")
+    np.savez(tmp_path / "other.npz", operation=np.zeros(3))
+    (tmp_path / "directory.npz").mkdir()
+    for name, text in BAD_C.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def files(directory: Path) -> dict[str, bytes | None]:
+    """Return every file below a directory, and what it holds."""
+    return {
+        str(path): path.read_bytes() if path.is_file() else None for path in directory.rglob("*")
+    }
+
+
+SHORT = ("compare", "--trace", "short.npz", "--arch", "arm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--arch", "mips"), "'mips'.*x86_64, i386, aarch64, arm, riscv64, riscv32"),
+        (("--strategy", "copie"), "'copie'.*pgtable, copy, copy-modes, .*C file"),
+        (("--strategy", "none.c"), "none.c: no such C file"),
+        (("--strategy", "./directory.npz"), "no such C file"),
+        (("--strategy", "copy,nope"), "'nope'"),
+        (("--strategy", "broken.c"), "broken.c.*does not compile for arm"),
+        (("--strategy", "half.c"), "half.c: does not define zs_unmap_object"),
+        (("--strategy", "empty.c"), "empty.c.*zs_map_object"),
+        (("--strategy", "promise.c"), "promise.c: promises 'everything'"),
+        (("--relative-to", "nope"), "'nope'"),
+        (("--trace", "nope"), "nope: no such trace.*compile-zstd"),
+        (("--trace", "empty.npz"), "empty.npz: empty"),
+        (("--trace", "cut.npz"), "cut.npz: truncated"),
+        (("--trace", "text.npz"), "text.npz: not a trace file"),
+        (("--trace", "other.npz"), "other.npz: .*not a trace file"),
+        (("--trace", "directory.npz"), "directory.npz: no such trace"),
+        (("--geometry", "chain-5"), "'chain-5'.*2012, chain-4, chain-8, chain-16"),
+        (("--page-size", "5000"), "5000.*4096, 16384, 65536"),
+        (("--page-size", "16384"), "pgtable maps pages, and arm has no"),
+        (("--page-size", "big"), "'--page-size'.*see: zsemu compare --help"),
+        (("--operations", "1"), "map nothing"),
+        (("--operations", "0"), "'--operations'"),
+        (("--jobs", "0"), "'--jobs'"),
+        (("--cc", "tcc"), "'tcc'.*zig, gcc, clang"),
+        (("--format", "xml"), "'xml'.*'table', 'markdown', 'csv', 'json'"),
+        (("--json", "none/out.json"), "none/out.json"),
+        (("--json", "directory.npz"), "directory.npz"),
+        (("--nonsense",), "--nonsense"),
+        (("stray",), "stray"),
+    ],
+)
+def test_bad_use(
+    place: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    before = files(place)
+    # The last of two equal options counts.
+    asked = () if "--json" in arguments else ("--json", "out.json")
+    assert main([*SHORT, *asked, *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, *detail = err.rstrip("\n").split("\n")
+    assert re.match(f"zsemu: .*{says}", first), first
+    # Only a compiler has more to say.
+    assert bool(detail) == ("compile for" in first or "does not define" in first)
+    assert "Traceback" not in err
+    assert files(place) == before
+
+
+@pytest.mark.parametrize("arguments", [(), ("trace",)])
+def test_no_verb_prints_help(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Usage: zsemu")
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["comapre"]) == 2
+    assert re.fullmatch(r"zsemu: .*'comapre'.*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("verb", ["compare", "list"])
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert main([verb, "--help"]) == 0
+    assert f"Example: zsemu {verb}" in capsys.readouterr().out
+
+
+def test_same_bytes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs, one of them with one process; options repeated, and with commas."""
+    one = ["compare", "--trace", "short.npz", "--arch", "arm,x86_64", "--strategy", "swap,sg"]
+    two = ["compare", "--trace", "short.npz", "--arch", "arm", "--arch", "x86_64"]
+    two += ["--strategy", "swap", "--strategy", "sg", "--jobs", "1"]
+    pages = []
+    for number, arguments in enumerate((one, two)):
+        assert main([*arguments, "--json", f"{number}.json"]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        pages.append(out)
+    assert (place / "0.json").read_bytes() == (place / "1.json").read_bytes()
+    assert pages[0] == pages[1]
+    made = load(place / "0.json")
+    # What ratios are to runs unasked.
+    assert [(r.arch, r.strategy) for r in made.records] == [
+        (arch, name) for arch in ("arm", "x86_64") for name in ("copy", "swap", "sg")
+    ]
+    assert made.intact
+    assert pages[0].count("intact") == 2 * 6
+    assert LIMITS in " ".join(pages[0].split())
+
+
+def test_operations_and_geometry(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SHORT, "--strategy", "copy", "--operations", "120", "--geometry", "2012"]
+    assert main([*arguments, "--json", "out.json"]) == 0
+    (record,) = load(place / "out.json").records
+    assert (record.operations, record.geometry) == (120, "2012")
+    assert "120 operations; geometry 2012" in capsys.readouterr().out
+    assert main([*SHORT, "--strategy", "copy", "--json", "all.json"]) == 0
+    (record,) = load(place / "all.json").records
+    assert (record.operations, record.geometry) == (len(busy_trace(300)), "chain-8")
+
+
+def test_warning_goes_to_stderr(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SHORT, "--strategy", "sg,copy", "--page-size", "16384"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"zsemu: warning: .*4096.*16384\n", err)
+    assert "16 KiB pages" in out and "warning" not in out
+
+
+def test_formats(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SHORT, "--strategy", "copy", "--json", "out.json"]
+    assert main([*arguments, "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    assert out == (place / "out.json").read_text()
+    assert LIMITS in " ".join(err.split())
+    data = json.loads(out)
+    assert "regions" not in data["records"][0]["counts"]["map"]["total"]
+
+    assert main([*arguments, "--format", "csv", "--regions"]) == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert LIMITS in " ".join(err.split())
+    assert len(rows) == 4 * 5
+    entry = load(place / "out.json").records[0]
+    loaded = [r["regions.pool.bytes_loaded"] for r in rows if r["phase"] == "map"]
+    assert int(loaded[0]) == entry.sum("regions.pool.bytes_loaded", "total", ("map",)) > 0
+
+    assert main([*arguments, "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.count("\n| copy ") == 2
+
+
+def test_endless_loop_is_a_violation(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = strategy("sg").path.read_text()
+    (place / "loop.c").write_text(text.replace("{\n", '{\n\tfor (;;)\n\t\tasm volatile("");\n', 1))
+    assert "for (;;)" in (place / "loop.c").read_text()
+    assert main([*SHORT, "--strategy", "loop.c", "--json", "out.json"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    good, bad = load(place / "out.json").records
+    assert good.intact and bad.strategy == "loop.c" and bad.counts is None
+    assert [violation.kind for violation in bad.violations] == ["endless loop"]
+    assert re.search(r"\nloop.c +1 violation .*BROKEN\n", out)
+    assert re.search(r"\narm loop.c: endless loop: operation \d+ .*zs_map_object\+0x", out)
+
+    assert main([*SHORT, "--strategy", "loop.c", "--format", "csv"]) == 1
+    assert "arm loop.c: endless loop" in capsys.readouterr().err
+
+
+def test_own_strategy_from_anywhere(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "mine.c").write_text(strategy("swap-min").path.read_text())
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    arguments = ["compare", "--trace", "../short.npz", "--arch", "riscv32"]
+    assert main([*arguments, "--strategy", "../mine.c", "--relative-to", "../mine.c"]) == 0
+    assert "ratios are to mine.c" in capsys.readouterr().out
+    assert main([*arguments, "--strategy", "sg", "--relative-to", "../mine.c"]) == 0
+    out = capsys.readouterr().out
+    assert "\nmine.c " in out and "\nsg " in out and "\ncopy " not in out
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in target_names():
+        assert re.search(rf"\n  {name} +{re.escape(target(name).description)}", out)
+    for name in strategy_names():
+        assert re.search(rf"\n  {name} +{re.escape(strategy(name).summary[:40])}", out)
+    assert out.count("promises: ") == len(strategy_names())
+    for name in trace.names():
+        assert f"\n  {name} " in out
+    assert all(len(line) <= 80 for line in out.split("\n"))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^zsemu \d", out) and "\ncompiler zig " in out and "\nUnicorn 2." in out
+    for name in target_names():
+        assert re.search(rf"\n +{name} +{target(name).cpu_model}\n", out)
+
+
+# With processes of their own.
+
+
+def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
+    """Start zsemu as a shell would."""
+    return subprocess.Popen(
+        [*ZSEMU, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **more},
+    )
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Return the processes below one, and their command lines."""
+    below: dict[int, str] = {}
+    parents = {pid}
+    while parents:
+        children = set()
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (path / "cmdline").read_text().replace("\0", " ")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent in parents:
+                children.add(int(path.name))
+                below[int(path.name)] = command
+        parents = children
+    return below
+
+
+def workers(pid: int) -> list[int]:
+    """Return the worker processes of zsemu."""
+    return [child for child, command in descendants(pid).items() if "spawn_main" in command]
+
+
+def running(pid: int) -> bool:
+    """Say whether two workers have used so much time that they are replaying."""
+    ticks = []
+    for child in workers(pid):
+        stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        ticks.append(int(stat[11]))
+    return len(ticks) == 2 and min(ticks) > 1.0 * os.sysconf("SC_CLK_TCK")
+
+
+LONG = ("compare", "--trace", "sqlite-lzo-rle", "--arch", "riscv32", "--jobs", "2")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"),
+    [(signal.SIGINT, 130, "zsemu: interrupted\n"), (signal.SIGTERM, 143, "")],
+)
+def test_signals_end_it_all(place: Path, number: int, status: int, says: str) -> None:
+    before = files(place)
+    process = start(*LONG, "--json", "out.json")
+    until(lambda: running(process.pid), "two workers at work")
+    below = descendants(process.pid)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (status, "", says)
+    until(lambda: not any(map(alive, below)), "their end")
+    assert files(place) == before
+
+
+def test_interrupted_while_compiling(place: Path) -> None:
+    cache = place / "cache"
+    (place / "mine.c").write_text(strategy("copy").path.read_text())
+    process = start(*SHORT, "--strategy", "mine.c", ZSEMU_CACHE=str(cache))
+
+    def compiling() -> dict[int, str]:
+        commands = descendants(process.pid).items()
+        return {pid: command for pid, command in commands if "zig" in command and ".c" in command}
+
+    until(lambda: bool(compiling()), "a compiler")
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", "zsemu: interrupted\n")
+    until(lambda: not any(map(alive, below)), "their end")
+    assert [path.name for path in (cache / "images").glob(".*")] == []
+
+
+def test_killed_worker(place: Path) -> None:
+    process = start(*LONG, "--json", "out.json")
+    until(lambda: running(process.pid), "two workers at work")
+    below = descendants(process.pid)
+    os.kill(workers(process.pid)[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (2, "")
+    assert re.fullmatch(r"zsemu: riscv32 [\w-]+: .*killed by SIGKILL.*memory.*--jobs.*\n", err)
+    until(lambda: not any(map(alive, below)), "their end")
+    assert not (place / "out.json").exists()
+
+
+def test_nobody_reads_the_output(place: Path) -> None:
+    process = start(*SHORT, "--strategy", "copy")
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 128 + signal.SIGPIPE
+
+
+def on_terminal(*arguments: str, **more: str) -> str:
+    """Run zsemu on a terminal of 160 columns and return all that it wrote there."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", **more}
+    process = subprocess.Popen([*ZSEMU, *arguments], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:
+            break
+        written += part
+    os.close(ours)
+    assert process.wait() == 0
+    return written.decode()
+
+
+def test_terminal(place: Path) -> None:
+    screen = on_terminal(*SHORT, "--strategy", "copy")
+    assert "replaying" in screen and "arm copy" in screen
+    assert "\x1b[32mintact" in screen
+    # Both scopes side by side.
+    assert re.search(r"all \d+ maps.* spanning maps", screen)
+    plain = on_terminal(*SHORT, "--strategy", "copy", NO_COLOR="1")
+    assert "intact" in plain and not re.search(r"\x1b\[[0-9;]*3\d[m;]", plain)
+
+
+def test_pipe_is_clean(place: Path) -> None:
+    process = start(*SHORT, "--strategy", "copy", COLUMNS="80")
+    out, err = process.communicate()
+    assert process.returncode == 0 and err == ""
+    assert "\x1b" not in out and "\r" not in out
+    assert max(map(len, out.split("\n"))) <= 84

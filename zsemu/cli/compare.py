@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""zsemu compare: the matrix of architectures and strategies, as tables and as JSON."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from zsemu.cli.common import emit, values, warn, width
+from zsemu.errors import ZsemuError
+
+if TYPE_CHECKING:
+    from zsemu.compare import Request
+    from zsemu.results import Document
+    from zsemu.strategies import Strategy
+
+DEFAULT_TRACE: Final = "compile-zstd"
+VIOLATION: Final = 1
+
+
+class Format(StrEnum):
+    """How the tables are written."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
+def compare(
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARCH", help="Architectures. [default: all]"),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Strategies: shipped ones by name, others by their C file. [default: all shipped]",
+        ),
+    ] = None,
+    trace: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="What to replay.")
+    ] = DEFAULT_TRACE,
+    geometry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
+            " [default: of the kernel that the trace was recorded on]",
+        ),
+    ] = None,
+    page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
+    operations: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
+    ] = None,
+    regions: Annotated[
+        bool,
+        typer.Option("--regions", help="Add the split by region of memory: pool, buffer, ..."),
+    ] = False,
+    cc: Annotated[
+        str,
+        typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
+    ] = "zig",
+    relative_to: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="The strategy that ratios are to; it always runs, too."
+        ),
+    ] = "copy",
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes. [default: as many as CPUs]"),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the results there, with all counts."),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option("--format", help="Of what is printed; csv and json hold all counts.")
+    ] = Format.TABLE,
+) -> None:
+    """Replay a trace through every strategy on every architecture.
+
+    Every object is proven intact, and what each way of mapping it costs is counted. Options that
+    take several values may be repeated, or given several with commas between them.
+
+    Exit status: 0 all intact, 1 some strategy has violations, 2 bad use or input.
+
+    Example: zsemu compare --arch arm --strategy pgtable,./mine.c --json out.json
+    """
+    from zsemu import doctor, targets
+    from zsemu.cli.progress import bar
+    from zsemu.compare import check, run, warnings
+    from zsemu.results import save
+
+    if json and (json.is_dir() or not json.absolute().parent.is_dir()):
+        raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
+    labels, base = _strategies(values(strategy), relative_to)
+    request = _request(
+        archs=values(arch),
+        labels=labels,
+        trace=trace,
+        geometry=geometry,
+        page_size=page_size,
+        operations=operations,
+        cc=cc,
+        regions=regions,
+    )
+    check(request)
+    for line in warnings(request):
+        warn(line)
+    doctor.ensure(map(targets.target, request.archs))
+    with bar() as watch:
+        document = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
+    if json:
+        save(document, json)
+    _show(document, base, format)
+    if not document.intact:
+        raise typer.Exit(VIOLATION)
+
+
+def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy], str]":
+    """Return the strategies that run, and which of them ratios are to, named as results do."""
+    from zsemu import strategies
+    from zsemu.compare import label
+
+    chosen = [strategies.strategy(name) for name in names or strategies.names()]
+    base = strategies.strategy(relative_to)
+    if base not in chosen:
+        chosen.insert(0, base)
+    labels = label(chosen)
+    # Of two files of the same content only one has a name.
+    same = [name for name, one in labels.items() if one == base or one.digest == base.digest]
+    return labels, same[0]
+
+
+def _request(
+    *,
+    archs: list[str],
+    labels: "dict[str, Strategy]",
+    trace: str,
+    geometry: str | None,
+    page_size: int,
+    operations: int | None,
+    cc: str,
+    regions: bool,
+) -> "Request":
+    from zsemu import targets
+    from zsemu import trace as traces
+    from zsemu.compare import Request
+
+    # Before the trace: what is quickly seen to be wrong is said at once.
+    for name in archs:
+        targets.target(name)
+    replayed = traces.load(traces.find(trace))
+    return Request(
+        archs=tuple(archs) or targets.names(),
+        strategies=labels,
+        trace=replayed.head(operations) if operations else replayed,
+        geometry=geometry or replayed.metadata.geometry,
+        page_size=page_size,
+        cc=cc,
+        regions=regions,
+    )
+
+
+def _show(document: "Document", base: str, format: Format) -> None:
+    """Print the results, and what must stand beside them: on stderr, where that is no table."""
+    from zsemu import table
+    from zsemu.results import dumps
+
+    if format == Format.TABLE:
+        emit(table.text(document, relative_to=base, width=width()))
+    elif format == Format.MARKDOWN:
+        emit(table.markdown(document, relative_to=base))
+    else:
+        emit(dumps(document) if format == Format.JSON else table.comma_separated(document))
+        sys.stderr.write(table.notes(document, width=width()))

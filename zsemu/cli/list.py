@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""zsemu list: the architectures, strategies and traces there are; and what versions are at work."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from zsemu.cli.common import emit, width
+
+if TYPE_CHECKING:
+    from zsemu.trace import Trace
+
+
+def list_() -> None:
+    """List architectures, strategies and traces.
+
+    Of a strategy the first line of its comment and what it promises; of a trace how long it is and
+    what it was recorded on.
+
+    Example: zsemu list
+    """
+    from zsemu import strategies, targets, trace
+
+    blocks = [
+        "Architectures",
+        *_aligned(
+            (one.name, f"{one.description}; CPU model {one.cpu_model}")
+            for one in map(targets.target, targets.names())
+        ),
+        "",
+        "Strategies",
+        *_aligned(
+            (one.name, one.summary, "promises: " + (", ".join(one.promises) or "nothing"))
+            for one in map(strategies.strategy, strategies.names())
+        ),
+        "",
+        "Traces",
+        *_aligned(_trace(trace.load(trace.find(name))) for name in trace.names()),
+    ]
+    emit("\n".join([*blocks, ""]))
+
+
+def _trace(trace: "Trace") -> tuple[str, ...]:
+    metadata, maps = trace.metadata, int(trace.maps.sum())
+    size = f"{len(trace)} operations, {maps} maps"
+    return (
+        trace.name,
+        f"{size}; kernel {metadata.kernel}, geometry {metadata.geometry}",
+        metadata.provenance,
+    )
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return lines in which the first text of a row stands left of the others."""
+    every = list(rows)
+    left = max((len(row[0]) for row in every), default=0)
+    lines = []
+    for first, *texts in every:
+        wrapped = [line for text in texts for line in textwrap.wrap(text, width() - left - 4)]
+        names = [first] + [""] * (len(wrapped) - 1)
+        lines += [f"  {name:{left}}  {line}" for name, line in zip(names, wrapped, strict=True)]
+    return lines
+
+
+def version() -> str:
+    """Return what ``--version`` prints: all that counts depend on, as far as zsemu brings it."""
+    import unicorn
+
+    import zsemu
+    from zsemu import targets
+    from zsemu.build import compiler
+
+    every = [targets.target(name) for name in targets.names()]
+    models = _aligned((one.name, one.cpu_model) for one in every)
+    return "\n".join(
+        [
+            f"zsemu {zsemu.__version__}",
+            f"compiler {compiler('zig', every[0]).version}",
+            f"Unicorn {unicorn.__version__}",
+            "CPU models",
+            *models,
+        ]
+    )
