@@ -35,8 +35,6 @@ _STEPS = (
     (_W, _FULL),
     (_R, _FULL),
 )
-# On larger pages every access is long.
-_LARGE = ((_R, _FULL), (_U, _ODD), (_R, _ODD), (_W, _MINIMAL), (_R, _MINIMAL))
 
 
 def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[int, ...]]:
@@ -48,30 +46,21 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
     rows: list[tuple[int, ...]] = []
     number = len(slots)
     around = {s + d for s in np.flatnonzero(slots.spans).tolist() for d in (-1, 0, 1)}
-    # On larger pages only what spans, its neighbours, and the ends.
-    few = geometry.page_size > 4096
-    used = sorted(({0, number - 1} | around) & set(range(number))) if few else range(number)
     for slot in range(number):
         rows.append((Operation.ALLOCATE, first + slot, full, slot % 2))
-        if slot in used:
-            rows.append((_W, first + slot, full, slot % 2))
-    for slot in used:
-        if few and not slots.spans[slot] and 0 < slot < number - 1:
-            continue
-        steps = _LARGE if few else _STEPS
-        for operation, which in steps:
+        rows.append((_W, first + slot, full, slot % 2))
+    for slot in range(number):
+        for operation, which in _STEPS:
             rows.append((operation, first + slot, lengths[which], len(rows) % 2))
-    if few:
-        return rows
     # Any order, for strategies that leave something displaced.
     order = np.random.default_rng(class_index).permutation(sorted(around)).tolist()
     rows += [(_R, first + slot, full, slot % 2) for slot in order * 2 if slot < number]
     # What is written in part after another object was mapped, for what that has left behind.
     rows += [(_W, first + slot, lengths[_ODD], slot % 2) for slot in order if slot < number]
     # Free and allocate again: the free list's links and new headers.
-    freed = [slot for slot in used if slot % 3 == 1]
+    freed = [slot for slot in range(number) if slot % 3 == 1]
     rows += [(Operation.FREE, first + slot, full, 0) for slot in freed]
-    rows += [(_R, first + slot, full, 1) for slot in used if slot % 3 != 1][:64]
+    rows += [(_R, first + slot, full, 1) for slot in range(number) if slot % 3 != 1][:64]
     again = first + number
     for index in range(len(freed)):
         rows.append((Operation.ALLOCATE, again + index, full, 1))
