@@ -36,6 +36,19 @@ _STEPS = (
     (_R, _FULL),
 )
 
+# On larger pages every access is long: each mode and length once, the first write of all included.
+_STEPS_LARGE = (
+    (_R, _FULL),
+    (_U, _FULL),
+    (_W, _ODD),
+    (_R, _ODD),
+    (_U, _ODD),
+    (_W, _MINIMAL),
+    (_R, _MINIMAL),
+    (_U, _MINIMAL),
+    (_R, _MINIMAL),
+)
+
 
 def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[int, ...]]:
     """Return the rows (operation, object, length, cpu) of one class, objects from ``first`` on."""
@@ -49,9 +62,12 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
     for slot in range(number):
         rows.append((Operation.ALLOCATE, first + slot, full, slot % 2))
         rows.append((_W, first + slot, full, slot % 2))
+    large = geometry.page_size > 4096
     for slot in range(number):
-        for operation, which in _STEPS:
+        for operation, which in _STEPS_LARGE if large else _STEPS:
             rows.append((operation, first + slot, lengths[which], len(rows) % 2))
+    if large:
+        return rows
     # Any order, for strategies that leave something displaced.
     order = np.random.default_rng(class_index).permutation(sorted(around)).tolist()
     rows += [(_R, first + slot, full, slot % 2) for slot in order * 2 if slot < number]
