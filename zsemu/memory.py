@@ -92,7 +92,6 @@ class Memory:
         root = self._take(_ROOT)
         # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
         tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
-        self.page_tables = root
         self.size = self._end
         if target.word_bits == 32 and target.direct_map + RAM_BASE + self.size > 1 << 32:
             raise ZsemuError(

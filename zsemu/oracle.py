@@ -133,21 +133,18 @@ class Arena:
 def _fill(
     first: NDArray[np.uint64],
     length: NDArray[np.int64],
-    start: NDArray[np.int64],
     words: NDArray[np.int64],
 ) -> NDArray[np.uint64]:
     """Return packed buffers that begin with ``length`` bytes of content, and then poison."""
-    total = int(words.sum())
-    begin = np.repeat(start - start[0] if len(start) else start, words).astype(np.uint64)
-    flat = np.arange(total, dtype=np.uint64)
-    flat -= begin
+    end = np.cumsum(words)
+    start = end - words
+    flat = np.arange(int(words.sum()), dtype=np.uint64)
+    flat -= np.repeat(start, words).astype(np.uint64)
     flat *= STEP
     flat += np.repeat(first, words)
-    begin_at = start - start[0] if len(start) else start
-    whole, rest = begin_at + length // 8, (length % 8 * 8).astype(np.uint64)
+    whole, rest = start + length // 8, (length % 8 * 8).astype(np.uint64)
     mask = (np.uint64(1) << rest) - np.uint64(1)
     flat[whole] = flat[whole] & mask | POISON & ~mask
-    end = begin_at + words
     for distance in range(1, int((words - length // 8).max(initial=0))):
         at = whole + distance
         flat[at[at < end]] = POISON
@@ -174,7 +171,7 @@ def arena(
     sees = (kind == Operation.READ) | second
     version = np.where(sees, history.before[owner], history.after[owner])
     known = np.where(sees, np.minimum(sizes, history.defined[owner]), sizes)
-    after = _fill(base(object_[owner], version), sizes, start, words)
+    after = _fill(base(object_[owner], version), sizes, words)
 
     before = after.copy()
     receives = (kind == Operation.READ) | ((kind == Operation.UPDATE) & ~second)
@@ -183,5 +180,5 @@ def arena(
         new = base(object_[owner[second]], history.after[owner[second]])
         sub = words[second]
         at = np.repeat(start[second] - (np.cumsum(sub) - sub), sub) + np.arange(sub.sum())
-        before[at] = _fill(new, sizes[second], np.cumsum(sub) - sub, sub)
+        before[at] = _fill(new, sizes[second], sub)
     return Arena(owner, start, known, sizes, before, after)
