@@ -89,7 +89,7 @@ class Memory:
         self.arena = self._place(sizes.arena, CALLER)
         self.window_leaf = self._place(_ALIGN, PAGETABLE)
         self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
-        root = self._take(_ROOT)
+        self.root = self._take(_ROOT)
         # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
         tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
         self.size = self._end
@@ -105,7 +105,7 @@ class Memory:
         for address, content in image.sections.values():
             offset = address - RAM_BASE
             self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
-        self._describe(stack, root, tables)
+        self._describe(stack, tables)
 
     def _take(self, size: int) -> int:
         """Return the offset of ``size`` new bytes, behind a gap that nothing maps."""
@@ -142,13 +142,13 @@ class Memory:
             (virtual, RAM_BASE + start, pages, run, run if apart else 0, int(write), int(execute))
         )
 
-    def _describe(self, stack: int, root: int, tables: int) -> None:
+    def _describe(self, stack: int, tables: int) -> None:
         """Write ``zs_boot_info`` and ``zs_direct_map``."""
         target = self.target
         boot = self.view_symbol("zs_boot_info", self.types.boot)
         boot["stack_phys"] = RAM_BASE + stack + _STACK
         boot["stack_virt"] = self.virtual(stack) + _STACK
-        boot["root"] = RAM_BASE + root
+        boot["root"] = RAM_BASE + self.root
         boot["tables"] = RAM_BASE + tables
         boot["window"] = target.window
         boot["window_leaf"] = RAM_BASE + self.window_leaf

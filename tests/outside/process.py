@@ -139,7 +139,7 @@ class Process:
 
         content += bytes(-len(content) % _ALIGN)
         first = image.address("zs_data_end") - RAM_BASE
-        rest = memory.ram[first : memory.page_tables].tobytes()
+        rest = memory.ram[first : memory.root].tobytes()
         place = (len(content), memory.virtual(first), len(rest), len(rest))
         segments.append((_LOAD, _READ_WRITE, *place))
         content += rest
