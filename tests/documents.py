@@ -3,9 +3,10 @@
 
 from dataclasses import replace
 
+from zsemu.boundary import FIELDS, ByShape
 from zsemu.counts import PHASES, REGIONS, SCOPES, TRAFFIC, Counts
 from zsemu.results import SCALARS, Compiler, Document, Provenance, Record, Source
-from zsemu.targets import TLB_KINDS
+from zsemu.targets import CLASSES, TLB_KINDS
 from zsemu.violations import FAULT, Violation
 
 MAPS = {
@@ -17,7 +18,7 @@ MAPS = {
 }
 
 
-def counts(seed: int, *, regions: bool = False) -> Counts:
+def counts(seed: int) -> Counts:
     """Return counts no two of which are equal, by a rule that knows nothing of zsemu's."""
     number = seed
     made: Counts = {}
@@ -29,13 +30,26 @@ def counts(seed: int, *, regions: bool = False) -> Counts:
                 number += 7
                 entry[name] = number
             entry["tlb_invalidates"] = {kind: number + 1 + i for i, kind in enumerate(TLB_KINDS)}
-            if regions:
-                entry["regions"] = {
-                    region: {name: number + 5 * i + j for j, name in enumerate(TRAFFIC)}
-                    for i, region in enumerate(REGIONS)
-                }
+            entry["classes"] = {kind: number + 3 * i for i, kind in enumerate(CLASSES)}
+            entry["regions"] = {
+                region: {name: number + 5 * i + j for j, name in enumerate(TRAFFIC)}
+                for i, region in enumerate(REGIONS)
+            }
             made[phase][scope] = entry
     return made
+
+
+def by_shape() -> ByShape:
+    """Return two rows of reads, one of writes and none of updates: MAPS["spanning"] together."""
+    read = [(1680, 736, 20), (3632, 464, 10)]
+    write = [(1680, 736, 10)]
+    return {
+        mode: {
+            name: tuple(row[i] if i < 3 else 100 * row[2] + i for row in rows)
+            for i, name in enumerate(FIELDS)
+        }
+        for mode, rows in (("read", read), ("write", write), ("update", []))
+    }
 
 
 def record(arch: str, strategy: str, made: Counts | None) -> Record:
@@ -67,14 +81,15 @@ def record(arch: str, strategy: str, made: Counts | None) -> Record:
         violation_count=0 if made else 25,
         violations=() if made else (violation,) * 20,
         counts=made,
+        by_shape=by_shape() if made else None,
     )
 
 
-def document(*, broken: bool = False, regions: bool = False) -> Document:
+def document(*, broken: bool = False) -> Document:
     """Return a document of two architectures and three strategies."""
     archs = ("x86_64", "arm")
     records = [
-        record(arch, name, counts(1000 * i + 10000 * j, regions=regions))
+        record(arch, name, counts(1000 * i + 10000 * j))
         for i, arch in enumerate(archs)
         for j, name in enumerate(("pgtable", "copy", "mine.c"))
     ]

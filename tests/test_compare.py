@@ -63,15 +63,15 @@ def test_same_bytes_however_it_is_run() -> None:
 
 @pytest.mark.parametrize("arch", ["aarch64", "i386"])
 def test_counts_are_those_of_the_replay(arch: str) -> None:
-    request = request_for(arch, strategies="swap", regions=True)
+    request = request_for(arch, strategies="swap")
     (record,) = run(request, jobs=1).records
     one = target(arch)
     classes = geometry(request.geometry, word_bits=one.word_bits, physical_bits=one.physical_bits)
     placed = work(request.trace, classes)
     outcome = Replay(Image(build(one, strategy("swap")), one), placed).run()
-    assert record.counts == counts.document(outcome.sums, regions=True)
+    assert record.counts == counts.document(outcome.sums)
     assert record.operations == len(request.trace)
-    assert not run(replace(request, regions=False), jobs=1).records[0].has_regions
+    assert record.by_shape == outcome.by_shape
 
     tally = dict.fromkeys(counts.SCOPES, 0)
     for kind, spans in zip(request.trace.operation, placed.placed.spans, strict=True):

@@ -15,7 +15,7 @@ from zsemu.errors import ZsemuError
 from zsemu.image import ALIGNED, PLAIN, STORE_EXCLUSIVE, STRING, TLB, Image
 from zsemu.strategies import names as strategy_names
 from zsemu.strategies import strategy
-from zsemu.targets import TLB_KINDS, target
+from zsemu.targets import CLASSES, TLB_KINDS, target
 from zsemu.targets import names as target_names
 
 each_target = pytest.mark.parametrize("arch", target_names())
@@ -240,3 +240,49 @@ def test_kinds(arch: str, assembly: str, tmp_path: Path) -> None:
     assert image.kinds[at - image.text[0]] == expected, image.disassemble(at)
     # Bytes within an instruction have no kind.
     assert not image.kinds[at - image.text[0] + 1]
+
+
+CLASSIFIED = {
+    ("x86_64", "i386"): {
+        "load": "mov eax, dword ptr [ecx]; cmp byte ptr [eax], 1; pop ebx",
+        "store": "mov dword ptr [ecx], eax; push eax; "
+        "lock cmpxchg dword ptr [ecx], edx; xchg eax, dword ptr [ecx]; add dword ptr [eax], 1",
+        "alu": "lea eax, [ecx + 4]; mov eax, ecx; imul eax, ecx; nop dword ptr [eax]; cmp eax, 1",
+        "branch": "jne 0x40; call 0x40; ret; jmp dword ptr [eax]; ret 4",
+        "system": "invlpg [eax]; mov cr3, eax; mov eax, cr3; mfence; cli; rdmsr",
+    },
+    ("aarch64",): {
+        "load": "ldr x0, [x1]; ldp x0, x1, [x2], #0x10; ldrb w0, [x1, x2]; ldxr x0, [x1]",
+        "store": "str x0, [x1]; stp x0, x1, [x2]; stlxr w0, x1, [x2]; ldadd x0, x1, [x2]; "
+        "swp x0, x1, [x2]; cas x0, x1, [x2]; dc zva, x0",
+        "alu": "add x0, x1, x2; bic x0, x1, x2; bfi x0, x1, #1, #2; csel x0, x1, x2, eq",
+        "branch": "b #0x40; b.ne #0x40; bl #0x40; blr x0; br x0; ret; cbz x0, #4; tbnz w0, #1, #4",
+        "system": "tlbi vaae1, x0; dsb ish; isb; msr ttbr0_el1, x0; mrs x0, esr_el1; dc civac, x0",
+    },
+    ("arm",): {
+        "load": "ldr r0, [r1]; ldm r0!, {r1, r2}; ldrdeq r0, r1, [r2]; pop {r4, r5}",
+        "store": "str r0, [r1]; stm r0!, {r1, r2}; push {r4, lr}; strex r0, r1, [r2]",
+        "alu": "add r0, r1, r2; bic r0, r1, r2; bfc r0, #1, #2; movne r0, #1; bfi r0, r1, #0, #4",
+        "branch": "b #0x40; bne #0x40; bl #0x40; blx r3; bx lr; bxeq lr; pop {r4, pc}; mov pc, lr",
+        "system": "mcr p15, #0, r0, c8, c7, #1; mrc p15, #0, r0, c1, c0, #0; dsb ish; isb sy",
+    },
+    ("riscv64", "riscv32"): {
+        "load": "lw a0, 4(a1); lbu a0, 0(a1); c.lw a0, 0(a1); c.lwsp a0, 4(sp); lr.w a0, (a1)",
+        "store": "sw a0, 4(a1); sb a0, 0(a1); c.swsp ra, 4(sp); sc.w a0, a1, (a2)",
+        "alu": "add a0, a1, a2; c.li a0, 1; lui a0, 1; sltu a0, a1, a2; srli a0, a0, 2",
+        "branch": "beqz a0, 8; c.j 8; jalr ra, a0, 0; ret; bgeu a0, a1, 8; c.jr ra; jal ra, 8",
+        "system": "sfence.vma a0, a1; csrw satp, a0; fence rw, rw; mret; ecall",
+    },
+}
+"""by class, instructions as Capstone writes them: what each is, is known from its manual"""
+
+
+@each_target
+def test_classes(arch: str) -> None:
+    (table,) = (table for archs, table in CLASSIFIED.items() if arch in archs)
+    rules = target(arch).instructions.classes
+    for expected, instructions in table.items():
+        for text in instructions.split("; "):
+            matching = [name for name, pattern in rules if pattern.search(text)]
+            assert (matching or ["alu"])[0] == expected, text
+    assert set(table) == set(CLASSES)

@@ -15,13 +15,12 @@ from zsemu.results import SCHEMA, dumps, flat, load, loads, save
 
 
 @pytest.mark.parametrize("broken", [False, True])
-@pytest.mark.parametrize("regions", [False, True])
-def test_round_trip(tmp_path: Path, broken: bool, regions: bool) -> None:
-    made = document(broken=broken, regions=regions)
+def test_round_trip(tmp_path: Path, broken: bool) -> None:
+    made = document(broken=broken)
     save(made, tmp_path / "r.json")
     assert load(tmp_path / "r.json") == made
     text = (tmp_path / "r.json").read_text()
-    assert text == dumps(made) == dumps(document(broken=broken, regions=regions))
+    assert text == dumps(made) == dumps(document(broken=broken))
     assert text.endswith("}\n")
 
 
@@ -44,6 +43,8 @@ def test_form() -> None:
     assert last["counts"] is None
     assert (last["violation_count"], len(last["violations"])) == (25, 20)
     assert last["violations"][0]["class_size"] == 1632
+    assert first["by_shape"]["read"]["head"] == [736, 464]
+    assert last["by_shape"] is None
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -107,10 +108,16 @@ def _with(value: object, *path: str | int) -> Callable[[Any], None]:
             _without("records", 1, "counts", "map", "total", "regions", "pool"),
             "regions.pool: not an object",
         ),
+        (_without("records", 1, "counts", "map", "total", "classes", "alu"), "alu: not a count"),
+        (_with(None, "records", 1, "by_shape"), "by_shape: not null just where"),
+        (_without("records", 1, "by_shape", "update"), "by_shape: not of the modes"),
+        (_without("records", 1, "by_shape", "read", "head"), "read: not equal columns"),
+        (_with([1], "records", 1, "by_shape", "read", "head"), "read: not equal columns"),
+        (_with([1, "2"], "records", 1, "by_shape", "read", "maps"), r"maps\[1\]: not an integer"),
     ],
 )
 def test_damage_is_found(change: Callable[[Any], None], says: str) -> None:
-    data = json.loads(dumps(document(regions=True)))
+    data = json.loads(dumps(document()))
     loads(json.dumps(data), "out.json")
     change(data)
     with pytest.raises(ZsemuError, match=says) as caught:
@@ -145,8 +152,8 @@ def test_truncated_anywhere() -> None:
 
 
 def test_sums_and_means() -> None:
-    one = document(regions=True).records[0]
-    data = json.loads(dumps(document(regions=True)))["records"][0]["counts"]
+    one = document().records[0]
+    data = json.loads(dumps(document()))["records"][0]["counts"]
     assert one.sum("stores") == sum(data[phase]["total"]["stores"] for phase in PHASES)
     assert one.sum("stores", "spanning", ("map",)) == data["map"]["spanning"]["stores"]
     assert one.sum("tlb_invalidates", "spanning", ("map", "unmap")) == sum(

@@ -25,7 +25,8 @@ def test_sums_are_rows_times_occurrences() -> None:
     scope = np.array([0, 1, 2, 3, 4, 1], np.uint32)
     keys = np.arange(6, dtype=np.uint64) << np.uint64(40)
     shapes = Shapes()
-    shapes.learn(keys, scope, rows)
+    label = random.integers(0, 9, 6).astype(np.uint64)
+    shapes.learn(keys, scope, label, rows)
     expected = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
     fast_expected = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
     for _ in range(3):
@@ -39,14 +40,23 @@ def test_sums_are_rows_times_occurrences() -> None:
     np.testing.assert_array_equal(shapes.sums(), expected)
     np.testing.assert_array_equal(shapes.fast_instructions(), fast_expected)
     assert len(shapes) == 6
+    by_label = np.zeros((9, *rows.shape[1:]), np.int64)
+    for labels, times, part in shapes.parts():
+        for one, number, row in zip(labels.tolist(), times.tolist(), part, strict=True):
+            by_label[one] += number * row.astype(np.int64)
+    for one in range(9):
+        mine = [i for i in range(6) if label[i] == one]
+        assert (by_label[one].sum() > 0) == bool(mine)
+    np.testing.assert_array_equal(by_label.sum(axis=0), expected.sum(axis=0))
 
 
 def test_a_shape_that_costs_differently_is_noticed() -> None:
     rows = np.ones((2, len(PHASES), len(COLUMNS)), np.uint32)
     keys, scope = np.array([7, 7], np.uint64), np.zeros(2, np.uint32)
+    label = np.zeros(2, np.uint64)
     shapes = Shapes()
-    shapes.learn(keys, scope, rows)
+    shapes.learn(keys, scope, label, rows)
     assert shapes.consistent
     rows[1, 0, INSTRUCTIONS] += 1
-    shapes.learn(keys, scope, rows)
+    shapes.learn(keys, scope, label, rows)
     assert not shapes.consistent

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from documents import document
 
+from zsemu.counts import REGIONS
 from zsemu.errors import ZsemuError
 from zsemu.results import Document, dumps
 from zsemu.table import LIMITS, comma_separated, markdown, notes, text
+from zsemu.targets import CLASSES
 
 STRATEGY = ("settle", "map", "unmap")
 ALL = ("settle", "map", "access", "unmap")
@@ -107,7 +109,8 @@ def test_wide_and_narrow_show_the_same() -> None:
 def test_columns_are_aligned(width: int) -> None:
     page = text(document(broken=True), relative_to="copy", width=width)
     blocks = [block.split("\n") for block in page.split("\n\n") if "\nstrategy  " in block]
-    assert len(blocks) == (2 if width == 160 else 4)
+    # Costs of all and of spanning maps; their instructions by class; bytes loaded, bytes stored.
+    assert len(blocks) == 2 * {80: 5, 100: 5, 160: 4}[width]
     for block in blocks:
         header = block[2]
         ends = [match.end() for match in re.finditer(r"\S+", header)][1:]
@@ -194,24 +197,24 @@ def test_markdown_has_the_same_cells() -> None:
                     assert row[1:] == [""] * 10 + ["25 violations"]
 
 
-def test_regions() -> None:
-    made = document(regions=True)
-    data = json.loads(dumps(made))
-    page = text(made, relative_to="copy", width=160)
-    lines = page.split("\n")
-    starts = [i for i, line in enumerate(lines) if "bytes loaded by" in line]
-    assert len(starts) == 2 * 2
-    one = data["records"][1]
-    header, row = lines[starts[0] + 1].split(), lines[starts[0] + 3].split()
-    assert (header[0], row[0]) == ("strategy", "copy")
-    half = (len(header) - 1) // 2
-    for name, columns in (("bytes_loaded", slice(0, half)), ("bytes_stored", slice(half, None))):
-        for region, cell in zip(header[1:][columns], row[1:-1][columns], strict=True):
-            total = sum(
-                one["counts"][phase]["total"]["regions"][region][name] for phase in STRATEGY
-            )
-            assert close(cell, total / 200)
-    assert "bytes loaded by" not in text(document(), relative_to="copy", width=160)
+def test_breakdown() -> None:
+    """Instructions by class and bytes by region, of the spanning maps."""
+    made = document()
+    one = json.loads(dumps(made))["records"][1]
+    lines = text(made, relative_to="copy", width=80).split("\n")
+    for title, field, count, kinds in (
+        ("instr by class", "classes", "", CLASSES),
+        ("bytes loaded by region", "regions", "bytes_loaded", REGIONS),
+        ("bytes stored by region", "regions", "bytes_stored", REGIONS),
+    ):
+        starts = [i for i, line in enumerate(lines) if title in line]
+        assert len(starts) == 2
+        header, row = lines[starts[0] + 1].split(), lines[starts[0] + 3].split()
+        assert header == ["strategy", *kinds]
+        assert (row[0], row[-1]) == ("copy", "intact")
+        for kind, cell in zip(kinds, row[1:-1], strict=True):
+            values = [one["counts"][phase]["spanning"][field][kind] for phase in STRATEGY]
+            assert close(cell, sum(v[count] if count else v for v in values) / 40)
 
 
 def test_csv() -> None:

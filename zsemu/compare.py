@@ -60,7 +60,7 @@ class Request:
     geometry: str
     page_size: int = 4096
     cc: str = "zig"
-    regions: bool = False
+    optimisation: str = "O2"
 
     @property
     def page_shift(self) -> int:
@@ -100,7 +100,7 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Document
     """
     watch = watch or Stages()
     check(request)
-    provenance = _provenance(request)
+    made_by = provenance(request)
     with Pool(jobs, request) as pool:
         images: dict[str, Path] = {}
         cells = [(arch, name) for arch in request.archs for name in request.strategies]
@@ -125,7 +125,7 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Document
             watch,
         )
     records = tuple(_record(request, arch, name, found[f"{arch} {name}"]) for arch, name in cells)
-    return Document(provenance, records)
+    return Document(made_by, records)
 
 
 def check(request: Request) -> None:
@@ -139,14 +139,17 @@ def check(request: Request) -> None:
     for arch in request.archs:
         one = target(arch)
         request.geometry_for(one)
-        if request.page_shift in one.page_shifts:
-            continue
         for name, strategy in request.strategies.items():
-            if strategy.needs_window:
+            if not has_pages(one, strategy, request.page_size):
                 raise ZsemuError(
                     f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
                     " leave out one of the two with --arch or --strategy"
                 )
+
+
+def has_pages(target: Target, strategy: Strategy, page_size: int) -> bool:
+    """Say whether a target's MMU has the pages that a strategy needs, if it needs any."""
+    return page_size in (1 << shift for shift in target.page_shifts) or not strategy.needs_window
 
 
 def _urgency(request: Request, arch: str, name: str) -> tuple[Any, ...]:
@@ -159,12 +162,15 @@ def _urgency(request: Request, arch: str, name: str) -> tuple[Any, ...]:
     )
 
 
-def _provenance(request: Request) -> Provenance:
+def provenance(request: Request) -> Provenance:
+    """Return what the results of a request depend on; its compilers must be there."""
     compilers = {}
     for arch in request.archs:
         one = target(arch)
         found = compiler(request.cc, one)
-        compilers[arch] = Compiler(found.version, options(found, one, request.page_shift))
+        compilers[arch] = Compiler(
+            found.version, options(found, one, request.page_shift, request.optimisation)
+        )
     trace, metadata = request.trace, request.trace.metadata
     return Provenance(
         zsemu=zsemu.__version__,
@@ -190,7 +196,11 @@ def _provenance(request: Request) -> Provenance:
 def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
     arch, name = cell
     image = build(
-        target(arch), request.strategies[name], cc=request.cc, page_shift=request.page_shift
+        target(arch),
+        request.strategies[name],
+        cc=request.cc,
+        page_shift=request.page_shift,
+        optimisation=request.optimisation,
     )
     report(1)
     return image
@@ -242,8 +252,19 @@ def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
         scope_maps=maps,
         violation_count=outcome.violation_count,
         violations=tuple(outcome.violations),
-        counts=None if outcome.violation_count else document(outcome.sums, regions=request.regions),
+        counts=None if outcome.violation_count else document(outcome.sums),
+        by_shape=None if outcome.violation_count else outcome.by_shape,
     )
+
+
+def single(request: Request, arch: str, name: str) -> Record:
+    """Build and replay one cell here, in this process."""
+
+    def unheard(amount: int) -> None:
+        pass
+
+    image = _build(request, (arch, name), unheard)
+    return _record(request, arch, name, _replay(request, _Cell(arch, name, image), unheard))
 
 
 def warnings(request: Request) -> list[str]:

@@ -10,9 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.targets import TLB_KINDS
+from zsemu.targets import CLASSES, TLB_KINDS
 
 PHASES: Final = ("settle", "map", "access", "unmap")
+STRATEGY_PHASES: Final = ("settle", "map", "unmap")
+"""what a strategy itself does: all but the access"""
 REGIONS: Final = (
     "pool",
     "buffer",
@@ -33,6 +35,7 @@ COLUMNS: Final = (
     *(f"tlb_{kind}" for kind in TLB_KINDS),
     "lines_touched",
     "lines_dirtied",
+    *(f"class_{name}" for name in CLASSES),
     *(f"{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
 CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligned")
@@ -54,10 +57,10 @@ SCOPES: Final = {
 }
 
 Counts = dict[str, dict[str, dict[str, object]]]
-"""``counts[phase][scope][count]``: int, or a dict of int for tlb_invalidates and regions."""
+"""``counts[phase][scope][count]``: int; tlb_invalidates, classes and regions: a dict."""
 
 
-def document(sums: NDArray[np.int64], *, regions: bool) -> Counts:
+def document(sums: NDArray[np.int64]) -> Counts:
     """Give sums of shape (SCOPE_COLUMNS, phases, columns) the form that results have."""
     counts: Counts = {}
     for phase, name in enumerate(PHASES):
@@ -72,9 +75,9 @@ def document(sums: NDArray[np.int64], *, regions: bool) -> Counts:
             entry["tlb_invalidates"] = {kind: row[f"tlb_{kind}"] for kind in TLB_KINDS}
             entry["lines_touched"] = row["lines_touched"]
             entry["lines_dirtied"] = row["lines_dirtied"]
-            if regions:
-                entry["regions"] = {
-                    region: {key: row[f"{region}.{key}"] for key in TRAFFIC} for region in REGIONS
-                }
+            entry["classes"] = {kind: row[f"class_{kind}"] for kind in CLASSES}
+            entry["regions"] = {
+                region: {key: row[f"{region}.{key}"] for key in TRAFFIC} for region in REGIONS
+            }
             counts[name][scope] = entry
     return counts

@@ -61,6 +61,8 @@ _MOMENTS: Final = (
     "second page, both invalidated",
 )
 """of probe_translation() in arch/selftest/selftest.c"""
+_EVENTS: Final = [name for name in COLUMNS if "." not in name and not name.startswith("class_")]
+"""counts of what happens; a class follows from the text of an instruction"""
 _PIN: Final = re.compile(r"([\w.-]+)==([\w.]+)")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -123,7 +125,7 @@ class _Data:
 
 def _data(target: Target) -> _Data:
     path = ARCH / target.name / "selftest.toml"
-    known = [*(name for name in COLUMNS if "." not in name), "misaligned"]
+    known = [*_EVENTS, "misaligned"]
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         # First one that does nothing: what all others cost beside what is known.
@@ -275,7 +277,7 @@ def _events(target: Target) -> str:
             if not common["instructions"] or not common["loads"]:
                 raise _Wrong(f"{case.name}: no event at all")
         own = {name: counts[name] - common[name] for name in COLUMNS}
-        events = {name: number for name, number in own.items() if "." not in name}
+        events = {name: own[name] for name in _EVENTS}
         events["misaligned"] = found.count(MISALIGNED)
         _compare(events, case.events, case.name)
         in_data = {name: own[f"caller.{name}"] for name in TRAFFIC}

@@ -78,6 +78,7 @@ class _Hooks(ctypes.Structure):
         *((name, _pointer) for name in ("block_at", "blocks", "hits", "repeats")),
         *((name, _u64) for name in ("nr_blocks", "max_blocks", "previous_end")),
         ("kind", _pointer),
+        ("class", _pointer),
         ("rows", _pointer),
         *((name, _u64) for name in ("ram", "ram_size", "page_shift")),
         *((name, _pointer) for name in ("region", "owner", "index")),
@@ -183,6 +184,7 @@ class Hooks:
         target = image.target
         self.point("memory", memory.ram)
         self.point("kind", image.kinds)
+        self.point("class", image.classes)
         self.point("region", memory.regions())
         self.point("owner", owner)
         self.point("index", index)

@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
-from zsemu.targets import TLB_KINDS, Target
+from zsemu.targets import CLASSES, TLB_KINDS, Target
 
 # Kinds of instruction, as native/hooks.c has them.
 PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
@@ -151,6 +151,18 @@ class Image:
                 kind |= ALIGNED
             kinds[found.address - start] = kind
         return kinds
+
+    @cached_property
+    def classes(self) -> NDArray[np.uint8]:
+        """Class of the instruction at each byte of the code: index in CLASSES, shape (bytes,)."""
+        start, end = self.text
+        classes = np.full(end - start, CLASSES.index("alu"), np.uint8)
+        for found in self.instructions.values():
+            for name, pattern in self.target.instructions.classes:
+                if pattern.search(found.text):
+                    classes[found.address - start] = CLASSES.index(name)
+                    break
+        return classes
 
     @cached_property
     def operands(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:

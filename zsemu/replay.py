@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu import judge, violations
+from zsemu import boundary, judge, violations
 from zsemu.batch import MAX_ARENA, MAX_OPERATIONS, Batch, Builder, Work
+from zsemu.boundary import Boundary, ByShape
 from zsemu.counts import CHECKS, COLUMNS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.errors import ZsemuError
 from zsemu.guest import StopAt
@@ -38,6 +39,8 @@ class Outcome:
 
     sums: NDArray[np.int64]
     """counts, shape (SCOPE_COLUMNS, phases, columns); meaningless after a violation"""
+    by_shape: ByShape
+    """what spanning maps cost by where the end of the page falls; meaningless after a violation"""
     violation_count: int
     violations: list[Violation]
     shapes: int
@@ -116,6 +119,7 @@ class Replay:
         self._nr_states = 0
         self._static = Index()
         self._shapes = Shapes()
+        self._boundary = Boundary()
         self._sums = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
         self._shows: dict[str, int] = {}
         self._violations: list[Violation] = []
@@ -160,6 +164,8 @@ class Replay:
                 progress=self._progress,
             )
             return again.run()
+        for part in self._shapes.parts():
+            self._boundary.add(*part)
         return self._outcome(self._shapes.sums())
 
     def per_cpu(self) -> dict[str, str]:
@@ -183,6 +189,7 @@ class Replay:
     def _outcome(self, sums: NDArray[np.int64]) -> Outcome:
         return Outcome(
             sums=sums,
+            by_shape=self._boundary.document(),
             violation_count=self._violation_count,
             violations=self._violations,
             shapes=len(self._shapes),
@@ -255,6 +262,12 @@ class Replay:
         rows = self._rows[: len(batch.index), :, : len(COLUMNS)]
         for scope in range(UNCOUNTED):
             self._sums[scope] += rows[batch.expected["scope"] == scope].sum(axis=0, dtype=np.int64)
+        if self._number < self._readback:
+            self._boundary.add(self._labels(batch), 1, rows)
+
+    def _labels(self, batch: Batch) -> NDArray[np.uint64]:
+        """Return where the operations belong by the boundary, shape (n,)."""
+        return boundary.keys(batch.operation, batch.expected["bytes"])
 
     def _run(self, batch: Batch) -> None:
         """Run a batch, observing only operations of shapes that are new."""
@@ -288,7 +301,8 @@ class Replay:
         shapes = shape[part]
         keys = shapes.astype(np.uint64) << np.uint64(32) | state.astype(np.uint64)
         rows = self._rows[part, :, : len(COLUMNS)]
-        self._shapes.learn(keys, batch.expected["scope"][part], rows)
+        labels = self._labels(batch)[part]
+        self._shapes.learn(keys, batch.expected["scope"][part], labels, rows)
         clean = state == 0
         self._known[shapes[clean]] = 1
         if clean.all():

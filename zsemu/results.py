@@ -18,31 +18,35 @@ The document, in the order in which it is written::
         violation_count     and the first of them:
         violations[]        the fields of zsemu.violations.Violation
         counts              null after a violation, else counts.<phase>.<scope>.<count>
+        by_shape            null after a violation, else what spanning maps cost by where the end of
+                            the page falls: by_shape.<read|write|update>.<field>, a list with a
+                            number for each row; the fields are those of zsemu.boundary
 
 Phases, scopes and counts are those of zsemu.counts; all counts are sums. Numbers are integers.
-``counts.<phase>.<scope>.regions`` is there if the split was asked for. Two runs of the same input
-give the same bytes: there are no times, host names, paths or job counts in a document.
+Two runs of the same input give the same bytes: there are no times, host names, paths or job counts
+in a document.
 
 Readers ignore fields that they do not know. A change of what a field means changes ``schema``.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from zsemu.boundary import FIELDS, MODES, ByShape
 from zsemu.counts import PHASES, REGIONS, SCOPES, TRAFFIC, Counts
 from zsemu.errors import ZsemuError
 from zsemu.paths import replacing
-from zsemu.targets import TLB_KINDS
+from zsemu.targets import CLASSES, TLB_KINDS
 from zsemu.violations import Violation
 
 SCHEMA: Final = 1
 
-STRATEGY_PHASES: Final = ("settle", "map", "unmap")
-"""what a strategy itself does: all but the access"""
+_NUMBERS: Final = re.compile(r"\[\s+\d[\d,\s]*\]")
 SCALARS: Final = (
     "instructions",
     "string_iterations",
@@ -105,16 +109,12 @@ class Record:
     violation_count: int
     violations: tuple[Violation, ...]
     counts: Counts | None
+    by_shape: ByShape | None
 
     @property
     def intact(self) -> bool:
         """Whether there was no violation, so that there are counts."""
         return self.counts is not None
-
-    @property
-    def has_regions(self) -> bool:
-        """Whether the counts hold the split by region."""
-        return self.counts is not None and "regions" in self.counts["map"]["total"]
 
     def sum(self, count: str, scope: str = "total", phases: Iterable[str] = PHASES) -> int:
         """Return a count summed over phases.
@@ -158,7 +158,9 @@ class Document:
 def dumps(document: Document) -> str:
     """Return the document as JSON; equal documents give equal text."""
     data = {"schema": document.schema, **asdict(document)}
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    # A column of numbers on one line.
+    return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
 def save(document: Document, path: Path) -> None:
@@ -228,6 +230,8 @@ def _parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON,
     if origin is tuple:
         if not isinstance(data, list):
             raise _wrong(where, "a list")
+        if arguments[0] is int and all(type(value) is int for value in data):
+            return tuple(data)
         return tuple(_parse(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(data))
     if kind is not object and type(data) is not kind:
         raise _wrong(where, {int: "an integer", str: "a string"}[kind])
@@ -241,10 +245,16 @@ def _check(record: Record, where: str) -> None:
         raise _wrong(f"{where}.scope_maps", f"of the scopes {', '.join(SCOPES)}")
     if (maps["total"], maps["spanning"]) != (record.maps, record.spanning_maps):
         raise _wrong(f"{where}.scope_maps", "in agreement with maps and spanning_maps")
-    if (record.counts is None) != (record.violation_count > 0):
-        raise _wrong(f"{where}.counts", "null just where there are violations")
-    if record.counts is None:
+    for name, part in (("counts", record.counts), ("by_shape", record.by_shape)):
+        if (part is None) != (record.violation_count > 0):
+            raise _wrong(f"{where}.{name}", "null just where there are violations")
+    if record.counts is None or record.by_shape is None:
         return
+    if set(record.by_shape) != set(MODES):
+        raise _wrong(f"{where}.by_shape", f"of the modes {', '.join(MODES)}")
+    for mode, columns in record.by_shape.items():
+        if set(columns) != set(FIELDS) or len(set(map(len, columns.values()))) != 1:
+            raise _wrong(f"{where}.by_shape.{mode}", f"equal columns: {', '.join(FIELDS)}")
     if set(record.counts) != set(PHASES):
         raise _wrong(f"{where}.counts", f"of the phases {', '.join(PHASES)}")
     for phase, scopes in record.counts.items():
@@ -257,9 +267,8 @@ def _check(record: Record, where: str) -> None:
 def _check_counts(counts: dict[str, object], where: str) -> None:
     _integers(counts, SCALARS, where)
     _integers(counts.get("tlb_invalidates"), TLB_KINDS, f"{where}.tlb_invalidates")
-    if "regions" not in counts:
-        return
-    regions = counts["regions"]
+    _integers(counts.get("classes"), CLASSES, f"{where}.classes")
+    regions = counts.get("regions")
     if not isinstance(regions, dict):
         raise _wrong(f"{where}.regions", "an object")
     for region in REGIONS:
@@ -280,10 +289,12 @@ def flat(document: Document) -> Iterator[dict[str, str | int | None]]:
 
     Counts are sums, None after a violation; ``maps`` is what makes a mean of them.
     """
-    regions = any(record.has_regions for record in document.records)
-    names = [*SCALARS, *(f"tlb_invalidates.{kind}" for kind in TLB_KINDS)]
-    if regions:
-        names += [f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC]
+    names = [
+        *SCALARS,
+        *(f"tlb_invalidates.{kind}" for kind in TLB_KINDS),
+        *(f"classes.{kind}" for kind in CLASSES),
+        *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
+    ]
     for record in document.records:
         for phase in PHASES:
             for scope in SCOPES:

@@ -6,6 +6,8 @@ slot. For an object that does not span the place matters only as far as cache li
 beside it are concerned. The sums are held against block hits in every run (replay.py).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +54,11 @@ class Index:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def keys(self) -> NDArray[np.uint64]:
+        """Return all keys in the order of their numbers, shape (keys,)."""
+        keys: NDArray[np.uint64] = self._keys[np.argsort(self._numbers)]
+        return keys
+
     def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the number of each key, new ones included, same shape."""
         distinct, where = np.unique(keys, return_inverse=True)
@@ -75,6 +82,7 @@ class Shapes:
         self._index = Index()
         self._rows = np.empty((0, len(PHASES), len(COLUMNS)), np.uint32)
         self._known = np.empty(0, bool)
+        self._label = np.empty(0, np.uint64)
         self._scope = np.empty(0, np.int64)
         self._all = np.empty(0, np.int64)
         self._fast = np.empty(0, np.int64)
@@ -92,21 +100,30 @@ class Shapes:
                 [self._rows, np.zeros((extra, *self._rows.shape[1:]), np.uint32)]
             )
             self._known = np.concatenate([self._known, np.zeros(extra, bool)])
+            self._label = np.concatenate([self._label, np.zeros(extra, np.uint64)])
             self._scope, self._all, self._fast = (
                 np.concatenate([array, np.zeros(extra, np.int64)])
                 for array in (self._scope, self._all, self._fast)
             )
 
     def learn(
-        self, keys: NDArray[np.uint64], scope: NDArray[np.uint32], rows: NDArray[np.uint32]
+        self,
+        keys: NDArray[np.uint64],
+        scope: NDArray[np.uint32],
+        label: NDArray[np.uint64],
+        rows: NDArray[np.uint32],
     ) -> None:
-        """Take the rows of operations that were measured, shape (n, phases, columns)."""
+        """Take the rows of operations that were measured, shape (n, phases, columns).
+
+        Operations of one shape have one ``scope`` and one ``label``, shape (n,) each.
+        """
         numbers = self._index.numbers(keys)
         self._grow()
         first, where = np.unique(numbers, return_index=True)
         new = ~self._known[first]
         self._rows[first[new]] = rows[where[new]]
         self._scope[first[new]] = scope[where[new]]
+        self._label[first[new]] = label[where[new]]
         self._known[first] = True
         if self.consistent and not np.array_equal(self._rows[numbers], rows):
             self.consistent = False
@@ -126,6 +143,15 @@ class Shapes:
             for part in np.array_split(chosen, len(chosen) // 4096 + 1):
                 sums[scope] += np.tensordot(self._all[part], self._rows[part].astype(np.int64), 1)
         return sums
+
+    def parts(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint32]]]:
+        """Yield all shapes, some at a time: how each was labelled, how often it occurred, its row.
+
+        Shapes (n,), (n,), (n, phases, columns).
+        """
+        known = np.flatnonzero(self._known)
+        for part in np.array_split(known, len(known) // 4096 + 1):
+            yield self._label[part], self._all[part], self._rows[part]
 
     def fast_instructions(self) -> NDArray[np.int64]:
         """Return the instructions of the fast operations, shape (phases, SCOPE_COLUMNS)."""

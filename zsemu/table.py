@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.counts import PHASES, REGIONS
+from zsemu.counts import PHASES, REGIONS, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
-from zsemu.results import STRATEGY_PHASES, Document, Record, flat
+from zsemu.results import Document, Record, flat
+from zsemu.targets import CLASSES, target
+from zsemu.targets import names as target_names
 
 INTACT: Final = "intact"
 BROKEN: Final = "BROKEN"
@@ -99,8 +101,13 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[_Group]:
 
 
 def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[_Panel]:
-    """Bytes of the strategy alone by region, for one scope."""
-    panels = []
+    """Instructions of the strategy alone by class, and its bytes by region, for one scope."""
+    classes = []
+    for kind in CLASSES:
+        values = _means(records, (f"classes.{kind}",), scope, STRATEGY_PHASES)
+        classes.append(_Column(kind, _figures(values, 1, zero="-")))
+    group = _Group("instr by class", classes)
+    panels = [_Panel(_scope_title(records[0], scope), [group])]
     for title, count in (("loaded", "bytes_loaded"), ("stored", "bytes_stored")):
         columns = [
             _Column(
@@ -113,7 +120,7 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
             )
             for region in shown
         ]
-        group = _Group(f"bytes {title} by map + unmap", columns)
+        group = _Group(f"bytes {title} by region", columns)
         panels.append(_Panel(_scope_title(records[0], scope), [group]))
     return panels
 
@@ -128,16 +135,15 @@ def _scope_title(record: Record, scope: str) -> str:
 def _panels(
     records: Sequence[Record], base: int, regions: Sequence[str]
 ) -> tuple[list[_Panel], list[_Panel]]:
-    """Return what to show of one architecture: the costs, and the split by region."""
+    """Return what to show of one architecture: the costs, and how those of spanning maps split."""
     scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
     costs = [_Panel(_scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
-    splits = [panel for scope in scopes for panel in _split(records, regions, scope)]
-    return costs, splits if regions else []
+    return costs, _split(records, regions, scopes[-1])
 
 
 def _regions(document: Document) -> list[str]:
     """Return the regions to show: those that some strategy touches."""
-    measured = [record for record in document.records if record.has_regions]
+    measured = [record for record in document.records if record.intact]
     return [
         region
         for region in REGIONS
@@ -217,8 +223,7 @@ def _text_tables(document: Document, relative_to: str, width: int) -> list[str]:
     for arch, records in _by_arch(document).items():
         costs, splits = _panels(records, _base(records, relative_to), regions)
         lines += _text_block(arch, records, costs, width)
-        for index in range(0, len(splits), 2):
-            lines += _text_block(arch, records, splits[index : index + 2], width)
+        lines += _text_block(arch, records, splits, width)
     return lines
 
 
@@ -332,14 +337,19 @@ def _definitions(document: Document, relative_to: str) -> list[str]:
         "map + unmap: all that the strategy does (settle, map, unmap); with access: and the use of"
         " the object.",
         "spanning: the object's slot crosses the end of a page.",
+        "by class, by region: of map + unmap.",
         "instr: instructions; bytes: loaded + stored; PTE: page-table entries stored; TLB:"
         " invalidates.",
     ]
-    x86 = [arch for arch in _by_arch(document) if arch in ("x86_64", "i386")]
-    if x86:
+    repeat = [
+        arch
+        for arch in _by_arch(document)
+        if arch in target_names() and target(arch).instructions.string
+    ]
+    if repeat:
         lines.append(
-            f"{', '.join(x86)}: a rep-prefixed instruction is one, however much it moves: compare"
-            " bytes, not instructions, where strategies copy or swap."
+            f"{', '.join(repeat)}: a rep-prefixed instruction is one, however much it moves:"
+            " compare bytes, not instructions, where strategies copy or swap."
         )
     return lines
 

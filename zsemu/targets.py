@@ -19,6 +19,9 @@ import unicorn.x86_const
 from zsemu.errors import ZsemuError
 from zsemu.paths import ARCH
 
+CLASSES = ("load", "store", "alu", "branch", "system")
+"""of instructions, each in one: a branch that also loads or stores is a branch, and what both loads
+and stores is a store; alu is what is none of the others"""
 TLB_KINDS = ("page_local", "page_broadcast", "all_local", "all_broadcast")
 
 _UNICORN_CONSTANTS: tuple[ModuleType, ...] = (
@@ -50,6 +53,8 @@ class Instructions:
     """by which the address in that register is shifted right"""
     aligned: re.Pattern[str] | None
     """those whose memory accesses must be aligned"""
+    classes: tuple[tuple[str, re.Pattern[str]], ...]
+    """(one of CLASSES, its expression): the first that is found decides; else alu"""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,9 @@ def _instructions(data: dict[str, Any]) -> Instructions:
         tlb_operand_shift=int(data.get("tlb_operand_shift", 0)),
         aligned=_pattern(data["aligned"]),
         tlb=tuple((kind, re.compile(text)) for kind, text in tlb if text),
+        classes=tuple(
+            (name, re.compile(data[name])) for name in ("branch", "system", "store", "load")
+        ),
     )
 
 

@@ -57,10 +57,6 @@ def compare(
     operations: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
     ] = None,
-    regions: Annotated[
-        bool,
-        typer.Option("--regions", help="Add the split by region of memory: pool, buffer, ..."),
-    ] = False,
     cc: Annotated[
         str,
         typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
@@ -108,7 +104,6 @@ def compare(
         page_size=page_size,
         operations=operations,
         cc=cc,
-        regions=regions,
     )
     check(request)
     for line in warnings(request):
@@ -147,7 +142,6 @@ def _request(
     page_size: int,
     operations: int | None,
     cc: str,
-    regions: bool,
 ) -> "Request":
     from zsemu import targets
     from zsemu import trace as traces
@@ -164,7 +158,6 @@ def _request(
         geometry=geometry or replayed.metadata.geometry,
         page_size=page_size,
         cc=cc,
-        regions=regions,
     )
 
 

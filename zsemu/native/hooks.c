@@ -33,6 +33,11 @@ enum column {
 	TLB_ALL_BROADCAST,
 	LINES_TOUCHED,
 	LINES_DIRTIED,
+	CLASS_LOAD,	/* + class of the instruction, as zsemu/image.py has it */
+	CLASS_STORE,
+	CLASS_ALU,
+	CLASS_BRANCH,
+	CLASS_SYSTEM,
 	REGIONS,
 };
 
@@ -133,6 +138,7 @@ struct hooks {
 
 	/* on_code, on_memory */
 	const uint8_t *kind;		/* by offset in the text */
+	const uint8_t *class;		/* the same */
 	uint32_t *rows;			/* [operation][phase][COLUMNS] */
 	uint64_t ram, ram_size, page_shift;
 	const uint8_t *region;		/* by page of RAM */
@@ -417,6 +423,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		return;
 	h->pc = address;
 	r[INSTRUCTIONS]++;
+	r[CLASS_LOAD + h->class[offset]]++;
 	if (kind >= TLB) {
 		r[TLB_PAGE_LOCAL + kind - TLB]++;
 		if (h->strict)
