@@ -78,6 +78,7 @@ def record(arch: str, strategy: str, made: Counts | None) -> Record:
         maps=MAPS["total"],
         spanning_maps=MAPS["spanning"],
         scope_maps=dict(MAPS),
+        shapes=12,
         violation_count=0 if made else 25,
         violations=() if made else (violation,) * 20,
         counts=made,

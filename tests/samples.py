@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from zsemu.batch import Work, work
 from zsemu.build import build
 from zsemu.geometry import geometry
 from zsemu.image import Image
@@ -14,6 +13,7 @@ from zsemu.replay import Outcome, Replay
 from zsemu.strategies import strategy
 from zsemu.targets import Target, target
 from zsemu.trace import Metadata, Operation, Trace
+from zsemu.work import Work, whole
 
 
 def trace(rows: list[tuple[Operation, int, int, int]], geometry: str = "chain-8") -> Trace:
@@ -77,7 +77,7 @@ def image(target: Target, strategy_: str | Path) -> Image:
 def placed(trace_: Trace, arch: str, name: str = "chain-8") -> Work:
     """Place a trace as a kernel for ``arch`` would."""
     machine = target(arch)
-    return work(
+    return whole(
         trace_,
         geometry(
             name,

@@ -12,9 +12,8 @@ import pytest
 from samples import busy_trace
 
 from zsemu import counts
-from zsemu.batch import work
 from zsemu.build import build
-from zsemu.compare import Request, check, label, run, scope_maps, warnings
+from zsemu.compare import Request, check, label, run, warnings
 from zsemu.errors import ZsemuError
 from zsemu.geometry import geometry
 from zsemu.image import Image
@@ -24,6 +23,7 @@ from zsemu.strategies import Strategy, strategy
 from zsemu.targets import names as target_names
 from zsemu.targets import target
 from zsemu.trace import Operation, Trace, zsmapbench
+from zsemu.work import whole
 
 OPERATIONS = 300
 
@@ -67,7 +67,8 @@ def test_counts_are_those_of_the_replay(arch: str) -> None:
     (record,) = run(request, jobs=1).records
     one = target(arch)
     classes = geometry(request.geometry, word_bits=one.word_bits, physical_bits=one.physical_bits)
-    placed = work(request.trace, classes)
+    assert isinstance(request.trace, Trace)
+    placed = whole(request.trace, classes)
     outcome = Replay(Image(build(one, strategy("swap")), one), placed).run()
     assert record.counts == counts.document(outcome.sums)
     assert record.operations == len(request.trace)
@@ -82,7 +83,7 @@ def test_counts_are_those_of_the_replay(arch: str) -> None:
             tally["spanning"] += 1
             tally[f"spanning_{Operation(kind).name.lower()}"] += 1
     assert min(tally.values()) > 0
-    assert record.scope_maps == tally == scope_maps(request.trace.operation, placed.placed.spans)
+    assert record.scope_maps == tally == placed.scope_maps
     assert (record.maps, record.spanning_maps) == (tally["total"], tally["spanning"])
 
 

@@ -62,6 +62,8 @@ def test_versions_follow_a_dict(seed: int) -> None:
         for i in range(len(history.before)):
             row = part.start + i
             who = int(object_[row])
+            if operation[row] == Operation.ALLOCATE:
+                model[who] = (0, 0)
             version, defined = model.get(who, (0, 0))
             assert (history.before[i], history.defined[i]) == (version, defined)
             if operation[row] in (Operation.WRITE, Operation.UPDATE):

@@ -20,7 +20,6 @@ from outside.process import REPLACEMENTS, Process
 from samples import image, placed, trace
 from test_definitions import PROBES, length_of, probes
 
-from zsemu.batch import Work
 from zsemu.counts import COLUMNS, PHASES
 from zsemu.geometry import NAMES as GEOMETRIES
 from zsemu.image import Image
@@ -30,6 +29,7 @@ from zsemu.strategies import strategy
 from zsemu.targets import names as target_names
 from zsemu.targets import target
 from zsemu.trace import Operation, Trace
+from zsemu.work import Work
 
 pytestmark = pytest.mark.external
 

@@ -2,134 +2,35 @@
 """Batches: operations of a placed trace as records in guest memory."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu import counts
-from zsemu.geometry import Geometry
 from zsemu.guest import MAX_PAGES, ZSPAGE_SIZE, Flag, Kind, Mode
 from zsemu.hooks import EXPECTED
 from zsemu.memory import Memory
-from zsemu.oracle import BUFFERS, Arena, Versions, arena, stride
-from zsemu.placement import Placed, Placer
+from zsemu.oracle import Arena, Versions, arena
 from zsemu.shapes import static_keys
-from zsemu.trace import Operation, Trace
-
-MAX_OPERATIONS: Final = 8192
-MAX_ARENA: Final = 8 << 20
-"""bytes of callers' buffers in a batch"""
-
-
-@dataclass(frozen=True)
-class Script:
-    """What the operations of a Work really are, where they go beyond a trace: shape (n,) each.
-
-    The trace's own operation then says what happens to the object's content: READ, WRITE and
-    UPDATE as ever, FREE nothing.
-    """
-
-    kind: NDArray[np.uint8]
-    """guest.Kind or trace.Operation"""
-    mode: NDArray[np.uint8]
-    """guest.Mode of a map"""
-    held: NDArray[np.uint8]
-    """number of a map that lasts"""
-    partner: NDArray[np.int64]
-    """of a release: the operation that began the map"""
-    target: NDArray[np.int64]
-    """of a move: (zspage, slot), shape (n, 2)"""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A trace placed under one geometry: all that the strategies have in common."""
-
-    trace: Trace
-    geometry: Geometry
-    placed: Placed
-    bounds: NDArray[np.int64]
-    """first operation of each batch, and the number of all: shape (batches + 1,)"""
-    live: NDArray[np.int64]
-    """operations that allocate what is still alive at the end"""
-    zspages: int
-    """descriptors needed"""
-    pages: int
-    """pages of the pool needed"""
-    page_order: str = "ascending"
-    """in which physical order zspages get their pages: one of PAGE_ORDERS"""
-    script: Script | None = None
-
-    @property
-    def page_shift(self) -> int:
-        """Of the pages that zsmalloc sees."""
-        return self.geometry.page_size.bit_length() - 1
-
-    @property
-    def cpus(self) -> int:
-        """CPUs that occur."""
-        return int(self.trace.cpu.max(initial=0)) + 1
-
-
-PAGE_ORDERS: Final = ("ascending", "descending", "scattered")
+from zsemu.trace import Operation
+from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Stream, Work
 
 _MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
 """the map mode of each trace.Operation"""
-
-
-def _bounds(operation: NDArray[np.uint8], length: NDArray[np.uint32]) -> NDArray[np.int64]:
-    bytes_ = np.cumsum(stride(length.astype(np.int64)) * BUFFERS[operation])
-    bounds = [0]
-    while bounds[-1] < len(operation):
-        first = bounds[-1]
-        used = bytes_[first - 1] if first else 0
-        end = int(np.searchsorted(bytes_, used + MAX_ARENA, side="right"))
-        bounds.append(max(first + 1, min(end, first + MAX_OPERATIONS)))
-    return np.array(bounds)
-
-
-def work(trace: Trace, geometry: Geometry) -> Work:
-    """Place a trace and cut it into batches."""
-    placed = Placer(geometry).place(trace.operation, trace.object, trace.length)
-    bounds = _bounds(trace.operation, trace.length)
-    # What a zspage had is used again only in the batch after the one that closed it.
-    chain = geometry.pages[placed.class_index]
-    batches = bounds[:-1]
-    opened, closed, pages_opened, pages_closed = (
-        np.add.reduceat(values.astype(np.int64), batches) if len(batches) else np.zeros(0, np.int64)
-        for values in (
-            placed.opens,
-            placed.closes,
-            placed.opens * chain,
-            placed.closes * chain,
-        )
-    )
-
-    def peak(plus: NDArray[np.int64], minus: NDArray[np.int64]) -> int:
-        return int((np.cumsum(plus) - (np.cumsum(minus) - minus)).max(initial=1))
-
-    freed = np.zeros(int(trace.object.max(initial=0)) + 1, bool)
-    freed[trace.object[trace.operation == Operation.FREE]] = True
-    allocates = np.flatnonzero(trace.operation == Operation.ALLOCATE)
-    return Work(
-        trace=trace,
-        geometry=geometry,
-        placed=placed,
-        bounds=bounds,
-        live=allocates[~freed[trace.object[allocates]]],
-        zspages=peak(opened, closed),
-        pages=peak(pages_opened, pages_closed),
-    )
 
 
 @dataclass(frozen=True)
 class Batch:
     """n operations in guest memory."""
 
+    part: Work
+    """of which these are some"""
+    rows: NDArray[np.int64]
+    """where they are in it, shape (n,)"""
     index: NDArray[np.int64]
-    """of each in the trace, shape (n,)"""
+    """of each in the whole trace, shape (n,)"""
     operation: NDArray[np.uint8]
     """of each as the trace has it, shape (n,)"""
     ops: NDArray[np.void]
@@ -150,10 +51,18 @@ class Batch:
 class Builder:
     """Writes one batch after the other, with the zspages it needs, into guest memory."""
 
-    def __init__(self, work: Work, memory: Memory) -> None:
+    def __init__(self, work: Work | Stream, memory: Memory) -> None:
         self._work, self._memory = work, memory
-        self._versions = Versions(int(work.trace.object.max(initial=0)) + 1)
-        self._descriptor = np.full(int(work.placed.zspage.max(initial=-1)) + 1, -1, np.int32)
+        self._versions = Versions(work.objects)
+        # The zspages that there are: serial numbers, ascending, and their descriptors.
+        self._serial = np.empty(0, np.int64)
+        self._descriptor = np.empty(0, np.int64)
+        # What shows where to find the objects that are alive, and its number in the trace.
+        self._survivors: Work | None = None
+        self._index = np.empty(0, np.int64)
+        self._number = -1
+        self.born = np.zeros(work.objects, np.int64)
+        """by object: number of the batch that allocated it"""
         # Taken from the end: the first zspage gets the lowest.
         self._free_descriptors = np.arange(work.zspages)[::-1].copy()
         pages = np.arange(work.pages)
@@ -173,25 +82,47 @@ class Builder:
 
     def batches(self) -> Iterator[Batch]:
         """Yield the trace's batches; each must be run before the next is taken."""
-        for first, end in zip(self._work.bounds[:-1], self._work.bounds[1:], strict=True):
-            index = np.arange(first, end)
-            yield self._batch(index)
-            self._migrate(index)
+        for part in self._work.parts():
+            for first, end in zip(part.bounds[:-1], part.bounds[1:], strict=True):
+                self._number += 1
+                rows = np.arange(first, end)
+                yield self._batch(part, rows)
+                self._migrate(part, rows)
+            self._survive(part)
+
+    def _survive(self, part: Work) -> None:
+        """Keep what is needed of the objects that are alive after a part: for the read-back."""
+        alive, index = _select(part, part.live), part.first + part.live
+        if self._survivors:
+            gone = part.trace.object[part.trace.operation == Operation.FREE]
+            rows = np.flatnonzero(~np.isin(self._survivors.trace.object, gone))
+            alive = _join(_select(self._survivors, rows), alive)
+            index = np.concatenate([self._index[rows], index])
+        self._survivors, self._index = alive, index
 
     def readback(self) -> Iterator[Batch]:
         """Yield batches that look at the header of every live object and read all of it."""
-        live = self._work.live
         most = max(1, min(MAX_OPERATIONS, MAX_ARENA // (2 * self._work.geometry.page_size)))
-        for first in range(0, len(live), most):
-            yield self._batch(live[first : first + most], check=True)
+        assert self._survivors  # batches() has gone through all parts
+        for first in range(0, len(self._index), most):
+            rows = np.arange(first, min(first + most, len(self._index)))
+            yield self._batch(self._survivors, rows, check=True)
+
+    def _descriptors(self, zspage: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the descriptors of zspages that there are, given their serial numbers."""
+        at = np.searchsorted(self._serial, zspage)
+        found: NDArray[np.int64] = self._descriptor[at]
+        return found
 
     def slot_offset(self, zspage: int, op: NDArray[np.void]) -> int:
         """Return the offset in RAM of the slot of one operation, given its descriptor."""
         page = self._memory.page_offset(self._pages[zspage, op["page"]])
         return int(page) + int(op["offset"])
 
-    def _direct(self, script: Script, index: NDArray[np.int64], ops: NDArray[Any]) -> None:
+    def _direct(self, part: Work, index: NDArray[np.int64], ops: NDArray[Any]) -> None:
         """Write what goes beyond a trace into the records."""
+        script = part.script
+        assert script
         memory, kind = self._memory, script.kind[index]
         ops["kind"], ops["held"] = kind, script.held[index]
         maps = kind >= Kind.HOLD
@@ -204,21 +135,21 @@ class Builder:
             ops["update"][at] = own or ops["update"][began]
         moves = kind == Kind.MOVE
         zspage, slot = script.target[index[moves]].T
-        class_index = self._work.placed.class_index[index[moves]]
-        slots = self._work.geometry.locate(class_index, slot)
-        descriptor = self._descriptor[zspage].astype(np.int64)
+        class_index = part.placed.class_index[index[moves]]
+        slots = part.geometry.locate(class_index, slot)
+        descriptor = self._descriptors(zspage)
         ops["to_zspage"][moves] = memory.virtual(memory.zspages) + descriptor * ZSPAGE_SIZE
         ops["to_slot"][moves], ops["to_page"][moves] = slot, slots.page
         ops["to_offset"][moves] = slots.offset
         migrates = kind == Kind.MIGRATE
         ops["handle"][migrates] = memory.pfn(self._free_pages[-1:])
 
-    def _migrate(self, index: NDArray[np.int64]) -> None:
+    def _migrate(self, work: Work, index: NDArray[np.int64]) -> None:
         """Follow a migration, the last operation of a batch that has been run."""
-        work, memory, last = self._work, self._memory, index[-1]
+        memory, last = self._memory, index[-1]
         if not work.script or work.script.kind[last] != Kind.MIGRATE:
             return
-        zspage = self._descriptor[work.placed.zspage[last]]
+        (zspage,) = self._descriptors(work.placed.zspage[last : last + 1])
         which = work.placed.page[last]
         old, new = self._pages[zspage, which], self._free_pages[-1]
         self._free_pages = np.insert(self._free_pages[:-1], 0, old)
@@ -228,16 +159,20 @@ class Builder:
         frame = memory.page_offset(new) >> memory.page_shift
         self.owner[frame], self.index[frame] = zspage, which
 
-    def _open(self, index: NDArray[np.int64]) -> None:
+    def _open(self, work: Work, index: NDArray[np.int64]) -> None:
         """Give the zspages that the operations open their descriptors and pages."""
-        work, memory = self._work, self._memory
+        memory = self._memory
         opening = index[work.placed.opens[index]]
         if not len(opening):
             return
         class_index = work.placed.class_index[opening]
         descriptors = self._free_descriptors[-len(opening) :][::-1].copy()
         self._free_descriptors = self._free_descriptors[: -len(opening)]
-        self._descriptor[work.placed.zspage[opening]] = descriptors
+        serial = work.placed.zspage[opening]
+        at = np.searchsorted(self._serial, serial)
+        order = np.argsort(serial)
+        self._serial = np.insert(self._serial, at[order], serial[order])
+        self._descriptor = np.insert(self._descriptor, at[order], descriptors[order])
         chain = work.geometry.pages[class_index].astype(np.int64)
         total = int(chain.sum())
         pages = self._free_pages[-total:][::-1].copy()
@@ -249,33 +184,42 @@ class Builder:
         self.owner[frame] = zspage
         self.index[frame] = which
 
-        table = memory.view(memory.zspages, memory.types.zspage, work.zspages)
+        table = memory.view(memory.zspages, memory.types.zspage, self._work.zspages)
         table["nr_pages"][descriptors] = chain
         table["class_size"][descriptors] = work.geometry.sizes[class_index]
         table["pfn"][zspage, which] = memory.pfn(pages)
 
-    def _close(self, index: NDArray[np.int64]) -> None:
+    def _close(self, work: Work, index: NDArray[np.int64]) -> None:
         """Take back what closed zspages had, for the next batch."""
-        work = self._work
         closing = index[work.placed.closes[index]]
-        descriptors = self._descriptor[work.placed.zspage[closing]]
+        if not len(closing):
+            return
+        at = np.searchsorted(self._serial, work.placed.zspage[closing])
+        descriptors = self._descriptor[at]
+        self._serial, self._descriptor = (
+            np.delete(self._serial, at),
+            np.delete(self._descriptor, at),
+        )
         chain = work.geometry.pages[work.placed.class_index[closing]]
         pages = self._pages[descriptors][np.arange(MAX_PAGES) < chain[:, np.newaxis]]
         self._free_descriptors = np.concatenate([self._free_descriptors, descriptors[::-1]])
         self._free_pages = np.concatenate([self._free_pages, pages[::-1]])
 
-    def _batch(self, index: NDArray[np.int64], *, check: bool = False) -> Batch:
-        work, memory, placed = self._work, self._memory, self._work.placed
+    def _batch(self, work: Work, index: NDArray[np.int64], *, check: bool = False) -> Batch:
+        memory, placed = self._memory, work.placed
         operation = work.trace.operation[index]
         if check:
             operation = np.full(len(index), Operation.READ, np.uint8)
         object_ = work.trace.object[index]
         length = work.trace.length[index].astype(np.int64)
         class_index, spans = placed.class_index[index], placed.spans[index]
-        self._open(index if not check else index[:0])
+        if not check:
+            self._open(work, index)
+            self.born[object_[operation == Operation.ALLOCATE]] = self._number
 
         history = self._versions.advance(operation, object_, length)
-        buffers = arena(operation, object_, length, history)
+        number = (work.trace.object if work.number is None else work.number)[index]
+        buffers = arena(operation, number, length, history)
         words = memory.view(memory.arena, np.dtype(np.uint64), len(buffers.after))
         words[:] = buffers.before
         caller = np.zeros(len(index), np.int64)
@@ -286,11 +230,11 @@ class Builder:
         caller[buffers.owner[~second]] = memory.arena + buffers.start[~second] * 8
         update[buffers.owner[second]] = memory.arena + buffers.start[second] * 8
 
-        zspage = self._descriptor[placed.zspage[index]].astype(np.int64)
+        zspage = self._descriptors(placed.zspage[index])
         header = work.geometry.headers[class_index]
         mask = np.uint64((1 << memory.target.word_bits) - 1)
         # As in the kernel: bit 0 tells an allocated object's header from a link.
-        handle = (object_.astype(np.uint64) + np.uint64(1) << np.uint64(3) | np.uint64(1)) & mask
+        handle = (number.astype(np.uint64) + np.uint64(1) << np.uint64(3) | np.uint64(1)) & mask
         link = placed.slot[index].astype(np.uint64) << np.uint64(1)
 
         ops = memory.view(memory.ops, memory.types.op, len(index))
@@ -309,7 +253,7 @@ class Builder:
         ops["flags"] = Flag.CHECK if check else placed.opens[index] * np.uint32(Flag.OPENS)
         ops["error"] = 0
         if work.script and not check:
-            self._direct(work.script, index, ops)
+            self._direct(work, index, ops)
 
         expected = np.zeros(len(index), EXPECTED)
         scope = np.where(spans, np.array([4, 4, 1, 2, 3])[operation], counts.OTHER)
@@ -338,9 +282,11 @@ class Builder:
         allocates = kind == Operation.ALLOCATE
         looks = allocates | (header > 0) & ((kind == Operation.FREE) | check)
         if not check:
-            self._close(index)
+            self._close(work, index)
         return Batch(
-            index=index,
+            part=work,
+            rows=index,
+            index=self._index[index] if check else work.first + index,
             operation=operation,
             ops=ops,
             expected=expected,
@@ -350,3 +296,24 @@ class Builder:
             arena=buffers,
             words=words,
         )
+
+
+def _select(work: Work, rows: NDArray[np.int64]) -> Work:
+    """Return some operations of a part on their own, to be looked at only."""
+    number = work.trace.object if work.number is None else work.number
+    nothing = np.empty(0, np.int64)
+    trace, placed = work.trace.take(rows), work.placed.take(rows)
+    return replace(
+        work, trace=trace, placed=placed, number=number[rows], bounds=nothing, live=nothing
+    )
+
+
+def _join(one: Work, other: Work) -> Work:
+    """Return the operations of two that _select() has returned."""
+    assert one.number is not None and other.number is not None
+    return replace(
+        one,
+        trace=one.trace.followed_by(other.trace),
+        placed=one.placed.followed_by(other.placed),
+        number=np.concatenate([one.number, other.number]),
+    )

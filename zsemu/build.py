@@ -21,10 +21,10 @@ from zsemu.strategies import Strategy
 from zsemu.targets import Target
 
 COMPILERS = ("zig", "gcc", "clang")
+OPTIMISATIONS = ("O0", "O1", "O2", "O3", "Os")
+"""levels; a kernel is compiled with O2 or, for size, with Os"""
 
 FLAGS = (
-    "-std=gnu11",
-    "-O2",
     "-g",
     "-ffreestanding",
     "-fno-builtin",
@@ -114,19 +114,28 @@ def compiler(family: str, target: Target) -> Compiler:
     raise ZsemuError(f"no compiler {family!r}: there are {', '.join(COMPILERS)}")
 
 
-def _flags(family: str, target: Target, page_shift: int) -> tuple[str, ...]:
+def _flags(family: str, target: Target, page_shift: int, optimisation: str) -> tuple[str, ...]:
+    if optimisation not in OPTIMISATIONS:
+        raise ZsemuError(
+            f"no optimisation level {optimisation!r}: there are {', '.join(OPTIMISATIONS)}"
+        )
+    # zig makes -O2 of -O1 and -O3 (its ReleaseFast), but leaves alone what it hands on to clang.
+    handed_on = ("-Xclang", f"-{optimisation}") if optimisation in ("O1", "O3") else ()
     special = {
-        "zig": (*target.build.flags, "-fno-sanitize=undefined"),
+        "zig": (*target.build.flags, "-fno-sanitize=undefined", *handed_on),
         "clang": target.build.flags,
         "gcc": target.build.gcc_flags,
     }[family]
-    return (*FLAGS, *special, f"-DPAGE_SHIFT={page_shift}")
+    return ("-std=gnu11", f"-{optimisation}", *FLAGS, *special, f"-DPAGE_SHIFT={page_shift}")
 
 
-def options(found: Compiler, target: Target, page_shift: int) -> tuple[str, ...]:
+def options(
+    found: Compiler, target: Target, page_shift: int, optimisation: str = "O2"
+) -> tuple[str, ...]:
     """Return what the images depend on beside sources and version: all options but paths."""
     program = len(zig()) + 1 if found.family == "zig" else 1
-    return (*found.command[program:], *_flags(found.family, target, page_shift), *LINK_FLAGS)
+    flags = _flags(found.family, target, page_shift, optimisation)
+    return (*found.command[program:], *flags, *LINK_FLAGS)
 
 
 def _sources(target: Target) -> list[Path]:
@@ -138,20 +147,26 @@ def _sources(target: Target) -> list[Path]:
     ]
 
 
+def strategy_files(strategy: Strategy) -> list[Path]:
+    """Return the C file of a strategy, then what it includes that lies beside it."""
+    files: list[Path] = []
+    waiting = [strategy.path]
+    while waiting:
+        path = waiting.pop()
+        files.append(path)
+        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
+            included = (path.parent / os.fsdecode(name)).resolve()
+            if included.is_file() and included not in files and included not in waiting:
+                waiting.append(included)
+    return files
+
+
 def _inputs(target: Target, strategy: Strategy) -> list[Path]:
     """Every file whose content can change the image."""
     shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".lds"}]
     headers = ARCH.glob("*/*.h")
     inputs = sorted({*shared, *headers, *_sources(target)})
-    waiting = [strategy.path]
-    while waiting:
-        path = waiting.pop()
-        inputs.append(path)
-        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
-            included = (path.parent / os.fsdecode(name)).resolve()
-            if included.is_file() and included not in inputs:
-                waiting.append(included)
-    return inputs
+    return list(dict.fromkeys([*inputs, *strategy_files(strategy)]))
 
 
 def _explain(strategy: Strategy, target: Target, command: list[str], message: str) -> ZsemuError:
@@ -172,25 +187,50 @@ def _explain(strategy: Strategy, target: Target, command: list[str], message: st
     return ZsemuError(line, detail=f"{shlex.join(command)}\n{message.rstrip()}")
 
 
-def build(target: Target, strategy: Strategy, *, cc: str = "zig", page_shift: int = 12) -> Path:
-    """Return the ELF image of ``strategy`` for ``target``, compiled if no cached one fits.
+def image_digest(
+    target: Target,
+    strategy: Strategy,
+    *,
+    cc: str = "zig",
+    page_shift: int = 12,
+    optimisation: str = "O2",
+) -> str:
+    """Return the SHA-256, hexadecimal, of all that an image depends on; the compiler must be there.
 
-    ``page_shift`` is that of the pages that zsmalloc sees. ZsemuError with the command and the
-    compiler's message if it does not compile.
+    It is the same on every machine: no path is in it.
     """
     found = compiler(cc, target)
-    flags = _flags(cc, target, page_shift)
+    flags = _flags(cc, target, page_shift, optimisation)
     digest = hashlib.sha256()
     for text in (found.version, *found.command[1:], *flags, *LINK_FLAGS):
         digest.update(text.encode() + b"\0")
     for path in _inputs(target, strategy):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def build(
+    target: Target,
+    strategy: Strategy,
+    *,
+    cc: str = "zig",
+    page_shift: int = 12,
+    optimisation: str = "O2",
+) -> Path:
+    """Return the ELF image of ``strategy`` for ``target``, compiled if no cached one fits.
+
+    ``page_shift`` is that of the pages that zsmalloc sees; ``optimisation`` one of OPTIMISATIONS.
+    ZsemuError with the command and the compiler's message if it does not compile.
+    """
+    digest = image_digest(target, strategy, cc=cc, page_shift=page_shift, optimisation=optimisation)
     directory = cache_folder("images")
-    image = directory / f"{target.name}-{strategy.name}-{digest.hexdigest()[:24]}.elf"
+    image = directory / f"{target.name}-{strategy.name}-{digest[:24]}.elf"
     if image.exists():
         return image
 
+    found = compiler(cc, target)
+    flags = _flags(cc, target, page_shift, optimisation)
     with replacing(image) as stream:
         command = [
             *found.command,

@@ -18,12 +18,12 @@ import re
 from pathlib import Path
 
 from zsemu import geometry as geometries
-from zsemu.batch import PAGE_ORDERS
 from zsemu.errors import ZsemuError
 from zsemu.guest import Mode
 from zsemu.script import Builder
 from zsemu.targets import Target
 from zsemu.trace import Operation
+from zsemu.work import PAGE_ORDERS
 
 _GEOMETRY = re.compile(rf"geometry (\S+) page-size (\d+) ({'|'.join(PAGE_ORDERS)})")
 _ZSPAGE = re.compile(r"zspage (\d+) class (\d+)")

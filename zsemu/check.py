@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from zsemu import case, violations
 from zsemu import geometry as geometries
-from zsemu.batch import PAGE_ORDERS, Work
 from zsemu.build import build
 from zsemu.errors import ZsemuError
 from zsemu.exhaustive import exhaustive
@@ -33,6 +32,7 @@ from zsemu.strategies import PROMISES, Strategy
 from zsemu.targets import Target, target
 from zsemu.trace import Operation
 from zsemu.violations import FINAL_READ, Violation, check_of
+from zsemu.work import PAGE_ORDERS, Work
 
 MUST_HOLD: Final = (
     violations.WRONG_BYTES,

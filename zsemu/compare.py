@@ -8,14 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import unicorn
-from numpy.typing import NDArray
 
 import zsemu
-from zsemu.batch import Work, work
 from zsemu.build import build, compiler, options
-from zsemu.counts import SCOPES, document
+from zsemu.counts import document
 from zsemu.errors import ZsemuError
 from zsemu.geometry import Geometry, geometry
 from zsemu.hooks import build_library
@@ -25,10 +22,13 @@ from zsemu.replay import Outcome, Replay
 from zsemu.results import Compiler, Document, Provenance, Record, Source
 from zsemu.strategies import Strategy
 from zsemu.targets import Target, target
-from zsemu.trace import Operation, Trace
+from zsemu.trace import Trace, TraceFile
+from zsemu.work import Stream, Work, work
 
 _COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
+_FIRST: Final = 1 << 12
+"""operations among which a map is looked for at a time"""
 _LAST: Final = ("pgtable", "readwrite", "sg")
 """the strategies whose replay is short: best run when there is nothing left to run beside them"""
 
@@ -56,7 +56,7 @@ class Request:
     archs: tuple[str, ...]
     strategies: dict[str, Strategy]
     """as label() names them"""
-    trace: Trace
+    trace: Trace | TraceFile
     geometry: str
     page_size: int = 4096
     cc: str = "zig"
@@ -131,7 +131,7 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Document
 def check(request: Request) -> None:
     """Raise ZsemuError for what cannot be compared, as far as that is seen without a compiler."""
     trace = request.trace
-    if not trace.maps.any():
+    if not any(part.trace.maps.any() for part in trace.parts(_FIRST)):
         raise ZsemuError(
             f"the {len(trace)} operations of trace {trace.name} map nothing:"
             " choose more with --operations, or another trace"
@@ -210,8 +210,9 @@ def _build_hooks(request: Request, nothing: None, report: Report) -> None:
     build_library()
 
 
+# One trace at a time: a Request, and so its trace, comes to a worker once.
 @lru_cache(maxsize=1)
-def _work(trace: Trace, geometry: Geometry) -> Work:
+def _work(trace: Trace | TraceFile, geometry: Geometry) -> Work | Stream:
     # Faster done again by every worker, half a second for a million operations, than handed over.
     return work(trace, geometry)
 
@@ -220,19 +221,7 @@ def _replay(request: Request, cell: _Cell, report: Report) -> _Found:
     one = target(cell.arch)
     placed = _work(request.trace, request.geometry_for(one))
     outcome = Replay(Image(cell.image, one), placed, progress=report).run()
-    return _Found(scope_maps(placed.trace.operation, placed.placed.spans), outcome)
-
-
-def scope_maps(operation: NDArray[np.uint8], spans: NDArray[np.bool_]) -> dict[str, int]:
-    """Return the number of maps of each scope, from the columns of a placed trace."""
-    each = {
-        "total": operation >= Operation.READ,
-        "spanning": (operation >= Operation.READ) & spans,
-        "spanning_read": (operation == Operation.READ) & spans,
-        "spanning_write": (operation == Operation.WRITE) & spans,
-        "spanning_update": (operation == Operation.UPDATE) & spans,
-    }
-    return {scope: int(np.count_nonzero(each[scope])) for scope in SCOPES}
+    return _Found(placed.scope_maps, outcome)
 
 
 # In the parent again.
@@ -250,6 +239,7 @@ def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
         maps=maps["total"],
         spanning_maps=maps["spanning"],
         scope_maps=maps,
+        shapes=outcome.shapes,
         violation_count=outcome.violation_count,
         violations=tuple(outcome.violations),
         counts=None if outcome.violation_count else document(outcome.sums),

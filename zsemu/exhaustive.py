@@ -11,9 +11,9 @@ from functools import cache
 
 import numpy as np
 
-from zsemu.batch import PAGE_ORDERS, Work, work
 from zsemu.geometry import Geometry
 from zsemu.trace import Metadata, Operation, Trace
+from zsemu.work import PAGE_ORDERS, Work, whole
 
 _R, _W, _U = Operation.READ, Operation.WRITE, Operation.UPDATE
 _FULL, _ODD, _MINIMAL = range(3)
@@ -104,4 +104,4 @@ def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> Work:
         time,
         time,
     )
-    return replace(work(trace, geometry), page_order=page_order)
+    return replace(whole(trace, geometry), page_order=page_order)

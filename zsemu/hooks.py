@@ -133,7 +133,7 @@ class Hooks:
         image = memory.image
         self._library = _library()
         self._memory = memory
-        self._kept: list[NDArray[Any]] = []
+        self._kept: dict[str, NDArray[Any]] = {}
         self._handles: list[ctypes.c_size_t] = []
         self.raw = _Hooks()
         start, end = image.text
@@ -165,7 +165,7 @@ class Hooks:
 
     def point(self, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of ``struct hooks`` point at an array."""
-        self._kept.append(array)
+        self._kept[field] = array
         setattr(self.raw, field, array.ctypes.data)
 
     def observe(

@@ -71,21 +71,26 @@ class Versions:
         """Follow the next n operations."""
         n = len(object_)
         order = np.argsort(object_, kind="stable")
-        who, sizes = object_[order], length[order]
-        writes = (operation[order] == Operation.WRITE) | (operation[order] == Operation.UPDATE)
+        who, sizes, what = object_[order], length[order], operation[order]
+        writes = (what == Operation.WRITE) | (what == Operation.UPDATE)
         index = np.arange(n)
-        first = np.ones(n, bool)
-        first[1:] = who[1:] != who[:-1]
+        changes = np.ones(n, bool)
+        changes[1:] = who[1:] != who[:-1]
+        # An allocation begins a history, also where a handle is used again.
+        first = changes | (what == Operation.ALLOCATE)
         start = np.maximum.accumulate(np.where(first, index, 0))
+        fresh = what[start] == Operation.ALLOCATE
         written = np.cumsum(writes)
-        after = self.version[who] + written - (written - writes)[start]
+        version = np.where(fresh, 0, self.version[who])
+        after = version + written - (written - writes)[start]
         last = np.maximum.accumulate(np.where(writes, index, -1))
         previous = np.concatenate(([-1], last[:-1])) if n else last
-        defined = np.where(previous >= start, sizes[previous], self.defined[who])
+        known = np.where(fresh, 0, self.defined[who])
+        defined = np.where(previous >= start, sizes[previous], known)
 
         final = np.ones(n, bool)
-        final[:-1] = first[1:]
-        ended = np.where(last >= start, sizes[last], self.defined[who])
+        final[:-1] = changes[1:]
+        ended = np.where(last >= start, sizes[last], known)
         self.version[who[final]] = after[final]
         self.defined[who[final]] = ended[final]
 

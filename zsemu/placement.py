@@ -22,7 +22,7 @@ list is empty. Compaction can bring it about and must add that rule.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,15 @@ class Placed:
 
     def __len__(self) -> int:
         return len(self.zspage)
+
+    def take(self, rows: NDArray[np.int64]) -> "Placed":
+        """Return some of the operations, by their indices, shape (m,)."""
+        return Placed(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def followed_by(self, other: "Placed") -> "Placed":
+        """Return the operations of both."""
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return Placed(*(np.concatenate(pair) for pair in pairs))
 
 
 class _Zspage:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu import boundary, judge, violations
-from zsemu.batch import MAX_ARENA, MAX_OPERATIONS, Batch, Builder, Work
+from zsemu.batch import Batch, Builder
 from zsemu.boundary import Boundary, ByShape
-from zsemu.counts import CHECKS, COLUMNS, PHASES, SCOPE_COLUMNS, UNCOUNTED
+from zsemu.counts import CHECKS, COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.errors import ZsemuError
 from zsemu.guest import StopAt
 from zsemu.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
@@ -27,10 +27,14 @@ from zsemu.machine import Fault, Machine
 from zsemu.memory import Memory, Sizes
 from zsemu.shapes import Index, Shapes
 from zsemu.trace import Operation
-from zsemu.violations import Violation
+from zsemu.violations import FINAL_READ, Violation
+from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Stream, Work
 
 BUDGET: Final = 1 << 20
 """blocks, or instructions where those are hooked, that one phase of one operation may take"""
+
+_READBACK: Final = 1 << 62
+"""number that stands for all batches of the read-back"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Replay:
     def __init__(
         self,
         image: Image,
-        work: Work,
+        work: Work | Stream,
         *,
         full: bool = False,
         strict: bool = False,
@@ -120,13 +124,13 @@ class Replay:
         self._static = Index()
         self._shapes = Shapes()
         self._boundary = Boundary()
+        self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
+        """instructions of the operations that were observed because their shape was new"""
         self._sums = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
         self._shows: dict[str, int] = {}
         self._violations: list[Violation] = []
         self._violation_count = 0
         self._number = 0
-        self._readback = len(work.bounds) - 1
-        """number that stands for all batches of the read-back"""
         self.culprit: int | None = None
         """what a watch found: a pc"""
 
@@ -143,7 +147,7 @@ class Replay:
                 self._judge(batch)
                 if self._progress:
                     self._progress(len(batch.index))
-            self._number = self._readback
+            self._number = _READBACK
             for batch in self._builder.readback():
                 if watch or self._full:
                     self._observe_all(batch)
@@ -163,7 +167,9 @@ class Replay:
                 promises=self._promises,
                 progress=self._progress,
             )
-            return again.run()
+            outcome = again.run()
+            self._confirm(outcome)
+            return outcome
         for part in self._shapes.parts():
             self._boundary.add(*part)
         return self._outcome(self._shapes.sums())
@@ -201,6 +207,18 @@ class Replay:
         counted = self._fast_hooks.instructions(self._image)
         counted[:, UNCOUNTED] = 0  # the read-back
         return self._shapes.consistent and np.array_equal(counted, self._shapes.fast_instructions())
+
+    def _confirm(self, outcome: Outcome) -> None:
+        """Hold what an observed replay has counted against this one, which did not trust shapes."""
+        observed = outcome.sums[:, :, INSTRUCTIONS].T
+        counted = self._fast_hooks.instructions(self._image) + self._observed
+        counted[:, UNCOUNTED] = 0
+        if not outcome.violation_count and not np.array_equal(counted, observed):
+            raise ZsemuError(
+                f"{self._image.path.name}: block hits stand for {counted.sum()} instructions, and"
+                f" {observed.sum()} were observed: a bug in zsemu, or the strategy is not"
+                " deterministic"
+            )
 
     # How a batch runs.
 
@@ -257,12 +275,12 @@ class Replay:
         self._drive(self._observer, self._hooks_all, batch, 0, StopAt.NEVER, last)
         checks = self._rows[: len(batch.index), :, len(COLUMNS) :].sum(axis=1)
         for name, column in zip(CHECKS, checks.T, strict=True):
-            if name not in self._shows and self._number < self._readback and column.any():
+            if name not in self._shows and self._number < _READBACK and column.any():
                 self._shows[name] = int(batch.index[np.argmax(column > 0)])
         rows = self._rows[: len(batch.index), :, : len(COLUMNS)]
         for scope in range(UNCOUNTED):
             self._sums[scope] += rows[batch.expected["scope"] == scope].sum(axis=0, dtype=np.int64)
-        if self._number < self._readback:
+        if self._number < _READBACK:
             self._boundary.add(self._labels(batch), 1, rows)
 
     def _labels(self, batch: Batch) -> NDArray[np.uint64]:
@@ -301,8 +319,12 @@ class Replay:
         shapes = shape[part]
         keys = shapes.astype(np.uint64) << np.uint64(32) | state.astype(np.uint64)
         rows = self._rows[part, :, : len(COLUMNS)]
+        scopes = batch.expected["scope"][part]
+        for scope in np.unique(scopes).tolist():
+            chosen = rows[scopes == scope, :, INSTRUCTIONS]
+            self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
         labels = self._labels(batch)[part]
-        self._shapes.learn(keys, batch.expected["scope"][part], labels, rows)
+        self._shapes.learn(keys, scopes, labels, rows)
         clean = state == 0
         self._known[shapes[clean]] = 1
         if clean.all():
@@ -360,12 +382,7 @@ class Replay:
         first = self._number
         if offset >= self._memory.pool:
             # A byte of the pool: since its object was allocated.
-            trace = self._work.trace
-            born = np.flatnonzero(
-                (trace.operation == Operation.ALLOCATE)
-                & (trace.object == trace.object[batch.index[which]])
-            )
-            first = int(np.searchsorted(self._work.bounds, born[0], side="right")) - 1
+            first = int(self._builder.born[batch.part.trace.object[batch.rows[which]]])
         watch = _Watch(first, self._number, offset, int(batch.index[which]))
         again = Replay(
             self._image, self._work, strict=self._strict, promises=self._promises, watch=watch
@@ -395,20 +412,20 @@ class Replay:
         self._violation_count += 1
         if not self._keeps(finding):
             return
-        index = int(batch.index[finding.which])
-        placed, trace, image = self._work.placed, self._work.trace, self._image
-        action = "final read"
-        if self._number != self._readback:
+        part, row, image = batch.part, batch.rows[finding.which], self._image
+        placed, number = part.placed, part.trace.object if part.number is None else part.number
+        action = FINAL_READ
+        if self._number != _READBACK:
             action = Operation(batch.operation[finding.which]).name.lower()
         self._violations.append(
             Violation(
                 kind=finding.kind,
-                operation=index,
+                operation=int(batch.index[finding.which]),
                 action=action,
-                object_number=int(trace.object[index]),
-                class_size=int(self._work.geometry.sizes[placed.class_index[index]]),
-                slot=int(placed.slot[index]),
-                offset=int(placed.offset[index]),
+                object_number=int(number[row]),
+                class_size=int(self._work.geometry.sizes[placed.class_index[row]]),
+                slot=int(placed.slot[row]),
+                offset=int(placed.offset[row]),
                 detail=finding.detail,
                 expected=finding.expected.hex(" "),
                 found=finding.found.hex(" "),

@@ -15,6 +15,9 @@ The document, in the order in which it is written::
         geometry, page_size the ones replayed under; the recording's own are with the trace
         operations, maps, spanning_maps
         scope_maps.<scope>  maps and unmaps of each scope: what makes a mean of its counts
+        shapes              distinct shapes measured, each multiplied by how often it occurs; 0 if
+                            what the strategy costs is no function of its shape, so that every
+                            operation was observed
         violation_count     and the first of them:
         violations[]        the fields of zsemu.violations.Violation
         counts              null after a violation, else counts.<phase>.<scope>.<count>
@@ -106,6 +109,7 @@ class Record:
     maps: int
     spanning_maps: int
     scope_maps: dict[str, int]
+    shapes: int
     violation_count: int
     violations: tuple[Violation, ...]
     counts: Counts | None

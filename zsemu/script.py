@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zsemu.batch import Script, Work
 from zsemu.errors import ZsemuError
 from zsemu.geometry import Geometry
 from zsemu.guest import Kind, Mode
 from zsemu.placement import Placed
 from zsemu.trace import Metadata, Operation, Trace
+from zsemu.work import Script, Work
 
 _ACCESS = {Mode.RO: Operation.READ, Mode.WO: Operation.WRITE, Mode.RW: Operation.UPDATE}
 

@@ -341,6 +341,12 @@ def _definitions(document: Document, relative_to: str) -> list[str]:
         "instr: instructions; bytes: loaded + stored; PTE: page-table entries stored; TLB:"
         " invalidates.",
     ]
+    lines += [
+        f"{record.arch} {record.strategy}: what it costs is no function of what it is given and of"
+        " the page words; so every operation was observed, none multiplied."
+        for record in document.records
+        if record.intact and not record.shapes
+    ]
     repeat = [
         arch
         for arch in _by_arch(document)

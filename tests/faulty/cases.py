@@ -22,11 +22,11 @@ from functools import cache
 
 import numpy as np
 
-from zsemu.batch import Work
 from zsemu.geometry import geometry
 from zsemu.script import Builder
 from zsemu.targets import target
 from zsemu.trace import Operation
+from zsemu.work import Work
 
 READ, WRITE, UPDATE = Operation.READ, Operation.WRITE, Operation.UPDATE
 

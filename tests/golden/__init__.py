@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 from samples import image
 
-from zsemu.batch import Work
 from zsemu.counts import COLUMNS, PHASES
 from zsemu.geometry import geometry
 from zsemu.paths import replacing
@@ -40,6 +39,7 @@ from zsemu.strategies import names as strategy_names
 from zsemu.targets import names as target_names
 from zsemu.targets import target
 from zsemu.trace import Operation
+from zsemu.work import Work
 
 FILE: Final = Path(__file__).parent / "counts.csv"
 REMEDY: Final = "if that is meant, accept it: cd tests && python -m golden"

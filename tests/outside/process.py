@@ -23,12 +23,13 @@ from typing import Final
 
 from elftools.elf.elffile import ELFFile
 
-from zsemu.batch import MAX_ARENA, MAX_OPERATIONS, Batch, Builder, Work
+from zsemu.batch import Batch, Builder
 from zsemu.build import _run, compiler
 from zsemu.guest import StopAt
 from zsemu.image import Image
 from zsemu.memory import RAM_BASE, Memory, Sizes
 from zsemu.targets import target
+from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Work
 
 _ALIGN: Final = 1 << 16
 _LOAD, _STACK = 1, 0x6474E551

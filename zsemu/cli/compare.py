@@ -150,7 +150,7 @@ def _request(
     # Before the trace: what is quickly seen to be wrong is said at once.
     for name in archs:
         targets.target(name)
-    replayed = traces.load(traces.find(trace))
+    replayed = traces.TraceFile(traces.find(trace))
     return Request(
         archs=tuple(archs) or targets.names(),
         strategies=labels,
