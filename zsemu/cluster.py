@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Cluster: joblib's Dask backend, made to lose nothing, and what a worker elsewhere has not got.
+
+Needs the extra ``zsemu[cluster]``. Imported on the workers, too.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from distributed import Client, KilledWorker, Worker, WorkerPlugin
+from joblib import Parallel
+from joblib._dask import DaskDistributedBackend
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from zsemu.errors import ZsemuError
+from zsemu.paths import replacing
+
+_PATIENCE: Final = 10
+"""seconds in which scheduler and workers must answer; joblib's own for workers"""
+
+delivered: dict[str, list[Path]] = {}
+"""on a worker: files that a Delivery has brought, by its name"""
+
+
+class Delivery(WorkerPlugin):  # type: ignore[misc]
+    """Brings a file to every worker, those that come later as well: what Dask calls a plugin.
+
+    As an argument of the tasks it would travel with each of them; as data scattered once it would
+    be lost with the one worker that holds it.
+    """
+
+    def __init__(self, name: str, file: str, content: bytes) -> None:
+        self.name = f"zsemu-{name}"
+        self._name, self._file, self._content = name, file, content
+
+    def setup(self, worker: Worker) -> None:
+        """Write the file where Dask clears it away when the worker ends."""
+        path = Path(worker.local_directory) / self._name / self._file
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as stream:
+            stream.write(self._content)
+        delivered[self._name] = [path]
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A task that gave no result, nor raised anything of its own."""
+
+    error: BaseException
+
+
+class _Backend(DaskDistributedBackend):  # type: ignore[misc]
+    """joblib's Dask backend, without two traps of joblib 1.6.
+
+    It waits for ever for a task that Dask has given up, of which it is not told. And it computes
+    all in this process where the cluster has one thread, as it may have to begin with.
+    """
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        threads: int = super().effective_n_jobs(n_jobs)
+        return max(2, threads)
+
+    def submit(self, func: object, callback: Callable[[object], None]) -> "Future[object]":
+        future: Future[object] = super().submit(func, callback)
+
+        def tell(done: "Future[object]") -> None:
+            if (error := done.exception()) is not None:
+                callback(_Lost(error))
+
+        future.add_done_callback(tell)
+        return future
+
+    def retrieve_result_callback(self, out: object) -> object:
+        if isinstance(out, _Lost):
+            out = out.error
+        if isinstance(out, (KilledWorker, CancelledError, asyncio.CancelledError)):
+            # As joblib's own processes say it.
+            raise TerminatedWorkerError(str(out)) from out
+        if isinstance(out, BaseException):
+            raise ZsemuError(
+                "the cluster's workers cannot take up a cell: see that the same zsemu is installed"
+                " there, and the same Dask",
+                detail=f"{type(out).__name__}: {out}",
+            ) from out
+        return super().retrieve_result_callback(out)
+
+
+class Cluster:
+    """A connection to a scheduler. Use connect()."""
+
+    def __init__(self, address: str, client: Any) -> None:  # noqa: ANN401
+        self._address, self._client = address, client
+
+    def check(self) -> None:
+        """Raise ZsemuError unless the scheduler answers and has workers."""
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except (TimeoutError, CancelledError, OSError, ValueError) as error:
+            raise ZsemuError(
+                f"{self._address}: no scheduler with workers answers ({_line(error)}):"
+                " see that it runs, and start workers with:"
+                f" dask worker {self._address} --nthreads 1"
+            ) from error
+
+    def threads(self) -> int:
+        """Return the most threads that a worker has."""
+        return max(self._client.nthreads().values(), default=0)
+
+    def deliver(self, name: str, file: Path) -> None:
+        """Bring a file to every worker: there, ``delivered[name]`` is its path."""
+        self._client.register_plugin(Delivery(name, file.name, file.read_bytes()))
+
+    def parallel(self) -> Parallel:
+        """Return a joblib.Parallel that yields results as they come.
+
+        TerminatedWorkerError if Dask gives a task up.
+        """
+        # All at once, so that workers that come later get some, too.
+        return Parallel(
+            n_jobs=-1,
+            backend=_Backend(client=self._client),
+            batch_size=1,
+            pre_dispatch="all",
+            return_as="generator_unordered",
+        )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Cluster]:
+    """Connect to the scheduler at an address such as ``tcp://host:8786``; ZsemuError if it fails.
+
+    When the connection ends, Dask drops what has not begun.
+    """
+    # What matters of that is raised here, in one line.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (TimeoutError, OSError, ValueError) as error:
+        raise ZsemuError(
+            f"{address}: no Dask scheduler answers ({_line(error)}): start one with: dask scheduler"
+        ) from error
+    with client:
+        cluster = Cluster(address, client)
+        cluster.check()
+        yield cluster
