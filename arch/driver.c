@@ -271,22 +271,52 @@ static __driver u32 state_of(const struct zs_location *loc)
 	return state ? mix(state, zspage->class_size) : 0;
 }
 
-static __driver unsigned long is_known(const struct zs_batch *batch,
-				       const struct zs_op *op)
+/* The pair of a shape and a state, or where it would be: its state is zero. */
+static __driver u32 *find_state(const struct zs_batch *batch,
+				const struct zs_op *op)
 {
 	unsigned long i;
 
-	if (!op->state)
-		return batch->known[op->shape];
 	for (i = op->shape * 31 + op->state;; i++) {
-		const u32 *pair = batch->known_state +
-				  (i & batch->known_mask) * 2;
+		u32 *pair = batch->known_state + (i & batch->known_mask) * 2;
 
-		if (!pair[1])
-			return 0;
-		if (pair[0] == op->shape && pair[1] == op->state)
-			return 1;
+		if (!pair[1] || (pair[0] == op->shape && pair[1] == op->state))
+			return pair;
 	}
+}
+
+static __driver u32 is_known(const struct zs_batch *batch,
+			     const struct zs_op *op)
+{
+	return op->state ? find_state(batch, op)[1] : batch->known[op->shape];
+}
+
+static __driver void learn(struct zs_batch *batch, const struct zs_op *op)
+{
+	u32 *pair;
+
+	if (!op->state) {
+		batch->known[op->shape] = 1;
+		return;
+	}
+	/* One place stays free, or a search would never end. */
+	if (batch->nr_known == batch->known_mask)
+		return;
+	pair = find_state(batch, op);
+	pair[0] = op->shape;
+	pair[1] = op->state;
+	batch->nr_known++;
+}
+
+static __driver u32 stops(struct zs_batch *batch, const struct zs_op *op)
+{
+	u32 known = is_known(batch, op);
+
+	if (batch->stop_at == ZS_STOP_NEW)
+		return !known;
+	if (!known)
+		learn(batch, op);
+	return known;
 }
 
 __driver void zs_driver(void)
@@ -298,7 +328,7 @@ __driver void zs_driver(void)
 		struct zs_op *op = &zs_batch.ops[i];
 
 		op->state = state_of(&op->loc);
-		if (is_known(&zs_batch, op) == zs_batch.stop_at)
+		if (zs_batch.stop_at != ZS_STOP_NEVER && stops(&zs_batch, op))
 			break;
 		*current = i;
 		operate((struct zs_area *)((char *)zs_batch.area +

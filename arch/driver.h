@@ -77,14 +77,18 @@ struct zs_batch {
 	struct zs_op *ops;
 	unsigned long first, last;	/* those to do */
 	unsigned long current;		/* the one being done; last when all are */
-	unsigned long stop_at;		/* stop before a shape that is 0: new, 1: known */
+	unsigned long stop_at;
 	unsigned char *known;		/* by shape: known with all words zero */
 	u32 *known_state;		/* pairs (shape, state), open addressing */
 	unsigned long known_mask;	/* pairs in that table, less one */
+	unsigned long nr_known;		/* pairs in use */
 	struct zs_area *area;		/* of CPU 0 */
 	unsigned long area_stride;	/* bytes to the next CPU's */
 };
 
+/* What zs_driver() stops before: nothing, or operations of shapes that ... */
+#define ZS_STOP_NEW	0	/* ... are not known */
+#define ZS_STOP_KNOWN	1	/* ... are; others are known from now on */
 #define ZS_STOP_NEVER	2
 #define ZS_MAX_HELD	8
 

@@ -61,6 +61,7 @@ class Builder:
         self._survivors: Work | None = None
         self._index = np.empty(0, np.int64)
         self._number = -1
+        self._settles = memory.image.has("zs_settle")
         self.born = np.zeros(work.objects, np.int64)
         """by object: number of the batch that allocated it"""
         # Taken from the end: the first zspage gets the lowest.
@@ -290,7 +291,9 @@ class Builder:
             operation=operation,
             ops=ops,
             expected=expected,
-            keys=static_keys(operation, length, placed, index, work.geometry),
+            keys=static_keys(
+                operation, length, placed, index, work.geometry, settles=self._settles
+            ),
             first_word=np.where(allocates, link, handle),
             looks=looks,
             arena=buffers,

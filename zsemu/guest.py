@@ -141,6 +141,6 @@ def layout(target: Target) -> Layout:
         batch=_words(
             word,
             size,
-            "ops first last current stop_at known known_state known_mask area area_stride",
+            "ops first last current stop_at known known_state known_mask nr_known area area_stride",
         ),
     )

@@ -74,6 +74,10 @@ class Image:
                 if is_global or entry["st_info"]["type"] == "STT_FUNC":
                     self._names.append(symbol)
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a function that need not be: a weak symbol is 0 without it."""
+        return name in self.symbols and self.symbols[name].address != 0
+
     def address(self, name: str) -> int:
         """Return the address of a symbol that must be there."""
         return self.symbols[name].address

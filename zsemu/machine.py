@@ -26,8 +26,8 @@ class Fault(Exception):  # noqa: N818 - the field's word
 class Machine:
     """A CPU that has booted: paging is on and ``zs_driver`` can be called.
 
-    Two machines over the same memory see each other's stores, but not each other's TLB: flush()
-    when the other one has run.
+    Several machines over the same memory see each other's stores, but not each other's TLB: if
+    another one has changed the windows' entries, all translations are forgotten.
     """
 
     def __init__(self, memory: Memory, strict: Hooks | None = None) -> None:
@@ -51,14 +51,18 @@ class Machine:
         self._stop = memory.image.address("zs_stop")
         self._driver = memory.image.address("zs_start_driver")
         self._run(memory.image.address("zs_start_boot"))
+        self._left = self._entries()
 
     def drive(self) -> None:
         """Run ``zs_driver`` over the batch in memory; Fault if the guest cannot go on."""
+        if self._entries() != self._left:
+            self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
         self._run(self._driver)
+        self._left = self._entries()
 
-    def flush(self) -> None:
-        """Forget all translations of addresses."""
-        self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
+    def _entries(self) -> bytes:
+        memory = self.memory
+        return memory.ram[memory.window_leaf :][: memory.window_entries].tobytes()
 
     def _map(self, start: int, end: int) -> None:
         address = self.memory.ram.ctypes.data + start

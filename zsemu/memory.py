@@ -89,6 +89,8 @@ class Memory:
         self.arena = self._place(sizes.arena, CALLER)
         self.window_leaf = self._place(_ALIGN, PAGETABLE)
         self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
+        self.window_entries = sizes.cpus * self.WINDOW_PAGES * target.pte_size
+        """bytes in use of the windows' page table"""
         self.root = self._take(_ROOT)
         # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
         tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))

@@ -117,10 +117,6 @@ class Replay:
             self._fast = self._observer = Machine(memory, strict=self._hooks_all)
         self._hooks_all.attach_everything(self._observer.uc)
         self._rows = self._hooks_all.rows(MAX_OPERATIONS)
-        self._known = memory.view(memory.known, np.dtype(np.uint8), memory.sizes.shapes)
-        pairs = 2 * memory.sizes.states
-        self._states = memory.view(memory.states, np.dtype(np.uint32), pairs).reshape(-1, 2)
-        self._nr_states = 0
         self._static = Index()
         self._shapes = Shapes()
         self._boundary = Boundary()
@@ -302,43 +298,24 @@ class Replay:
             at = self._drive(self._fast, self._fast_hooks, batch, at, StopAt.NEW)
             if at == n:
                 break
-            self._observer.flush()
             first, at = at, self._drive(self._observer, self._hooks_all, batch, at, StopAt.KNOWN)
-            self._fast.flush()
             fast[first:at] = False
-            self._learn(batch, shape, slice(first, at))
-        self._shapes.occur(self._keys(batch, shape), fast)
+        sizes = self._memory.sizes
+        if int(self._memory.batch["nr_known"][0]) > sizes.states // 2:
+            raise ZsemuError("the strategy has more states than there is room for")
+        keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
+        if not fast.all():
+            self._learn(batch, keys, np.flatnonzero(~fast))
+        self._shapes.occur(keys, fast)
 
-    def _keys(self, batch: Batch, shape: NDArray[np.int64]) -> NDArray[np.uint64]:
-        state: NDArray[np.uint64] = batch.ops["state"].astype(np.uint64)
-        return shape.astype(np.uint64) << np.uint64(32) | state
-
-    def _learn(self, batch: Batch, shape: NDArray[np.int64], part: slice) -> None:
-        """Take the rows of operations just observed, and tell the guest that they are known."""
-        state = batch.ops["state"][part]
-        shapes = shape[part]
-        keys = shapes.astype(np.uint64) << np.uint64(32) | state.astype(np.uint64)
-        rows = self._rows[part, :, : len(COLUMNS)]
-        scopes = batch.expected["scope"][part]
+    def _learn(self, batch: Batch, keys: NDArray[np.uint64], observed: NDArray[np.int64]) -> None:
+        """Take the rows of operations that were observed, by their numbers in the batch."""
+        rows = self._rows[observed, :, : len(COLUMNS)]
+        scopes = batch.expected["scope"][observed]
         for scope in np.unique(scopes).tolist():
             chosen = rows[scopes == scope, :, INSTRUCTIONS]
             self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
-        labels = self._labels(batch)[part]
-        self._shapes.learn(keys, scopes, labels, rows)
-        clean = state == 0
-        self._known[shapes[clean]] = 1
-        if clean.all():
-            return
-        mask = len(self._states) - 1
-        for number, value in set(zip(shapes[~clean].tolist(), state[~clean].tolist(), strict=True)):
-            if self._nr_states > mask // 2:
-                raise ZsemuError("the strategy has more states than there is room for")
-            # As is_known() in arch/driver.c looks for it.
-            at = number * 31 + value & mask
-            while self._states[at, 1]:
-                at = at + 1 & mask
-            self._states[at] = number, value
-            self._nr_states += 1
+        self._shapes.learn(keys[observed], scopes, self._labels(batch)[observed], rows)
 
     # How it is judged.
 

@@ -25,17 +25,21 @@ def static_keys(
     placed: Placed,
     index: NDArray[np.int64],
     geometry: Geometry,
+    *,
+    settles: bool,
 ) -> NDArray[np.uint64]:
     """Return what is known of each operation's shape before it runs, shape (n,).
 
     ``operation`` and ``length`` are those of n operations, ``index`` where they are in ``placed``.
+    ``settles`` is whether the strategy has zs_settle(): if it leaves something in other slots, what
+    lies around an object that does not span matters, too.
     """
     class_index, offset = placed.class_index[index], placed.offset[index]
     spans = placed.spans[index]
     slot = class_index.astype(np.uint64) << np.uint64(16) | placed.slot[index].astype(np.uint64)
     # What tells whether a slot before it reaches into its page.
-    inner = (placed.page[index] > 0).astype(np.uint64) << np.uint64(6)
-    first = (offset < geometry.sizes[class_index]).astype(np.uint64) << np.uint64(7)
+    inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
+    first = ((offset < geometry.sizes[class_index]) & settles).astype(np.uint64) << np.uint64(7)
     place = (offset % _LINE).astype(np.uint64) | inner | first
     key = operation.astype(np.uint64)
     key |= spans.astype(np.uint64) << np.uint64(3)
