@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import check, compare, doctor, sweep, trace
+from zsemu.cli import check, compare, diff, doctor, sweep, trace
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("diff")(diff.diff)
 app.command("doctor")(doctor.doctor)
 app.command("list")(list_.list_)
 app.command("sweep")(sweep.sweep)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from zsemu.cli.common import emit, values, warn, width
+from zsemu.cli.diff import LIMIT, REGRESSION, DiffFormat, judge, show
 from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
@@ -75,6 +76,15 @@ def compare(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the results there, with all counts."),
     ] = None,
+    save_baseline: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Keep the results under this name: .zsemu/NAME.json."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Show what moved since, too, as zsemu diff does."),
+    ] = None,
+    limit: Annotated[list[str] | None, LIMIT] = None,
     format: Annotated[
         Format, typer.Option("--format", help="Of what is printed; csv and json hold all counts.")
     ] = Format.TABLE,
@@ -84,17 +94,25 @@ def compare(
     Every object is proven intact, and what each way of mapping it costs is counted. Options that
     take several values may be repeated, or given several with commas between them.
 
-    Exit status: 0 all intact, 1 some strategy has violations, 2 bad use or input.
+    Exit status: 0 all intact, 1 some strategy has violations, 2 bad use or input, 3 a regression
+    against the baseline.
 
     Example: zsemu compare --arch arm --strategy pgtable,./mine.c --json out.json
     """
+    from zsemu import baseline as baselines
     from zsemu import doctor, targets
     from zsemu.cli.progress import bar
     from zsemu.compare import check, run, warnings
+    from zsemu.diffreport import text
     from zsemu.results import save
 
     if json and (json.is_dir() or not json.absolute().parent.is_dir()):
         raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
+    if limit and not baseline:
+        raise ZsemuError("--limit is about what moved: name a --baseline")
+    old = baselines.read(baseline) if baseline else None
+    if save_baseline:
+        baselines.path(save_baseline)
     labels, base = _strategies(values(strategy), relative_to)
     request = _request(
         archs=values(arch),
@@ -114,8 +132,17 @@ def compare(
     if json:
         save(document, json)
     _show(document, base, format)
+    found = judge(old, document, limit) if old else None
+    if found and format in (Format.CSV, Format.JSON):
+        sys.stderr.write(text(found, everything=False))
+    elif found:
+        show(found, DiffFormat.MARKDOWN if format == Format.MARKDOWN else DiffFormat.TEXT)
+    if save_baseline:
+        baselines.write(document, save_baseline)
     if not document.intact:
         raise typer.Exit(VIOLATION)
+    if found and found.regressions:
+        raise typer.Exit(REGRESSION)
 
 
 def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy], str]":
