@@ -107,10 +107,12 @@ def test_wide_and_narrow_show_the_same() -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_columns_are_aligned(width: int) -> None:
-    page = text(document(broken=True), relative_to="copy", width=width)
+    page = text(document(broken=True), relative_to="copy", width=width, split=True)
     blocks = [block.split("\n") for block in page.split("\n\n") if "\nstrategy  " in block]
     # Costs of all and of spanning maps; their instructions by class; bytes loaded, bytes stored.
     assert len(blocks) == 2 * {80: 5, 100: 5, 160: 4}[width]
+    unsplit = text(document(), relative_to="copy", width=width)
+    assert unsplit.count("\nstrategy  ") == 2 * {80: 2, 100: 2, 160: 1}[width]
     for block in blocks:
         header = block[2]
         ends = [match.end() for match in re.finditer(r"\S+", header)][1:]
@@ -197,24 +199,31 @@ def test_markdown_has_the_same_cells() -> None:
                     assert row[1:] == [""] * 10 + ["25 violations"]
 
 
-def test_breakdown() -> None:
-    """Instructions by class and bytes by region, of the spanning maps."""
+def test_split() -> None:
+    """Instructions by class, lines, and bytes by region, of the spanning maps."""
     made = document()
     one = json.loads(dumps(made))["records"][1]
-    lines = text(made, relative_to="copy", width=80).split("\n")
-    for title, field, count, kinds in (
-        ("instr by class", "classes", "", CLASSES),
-        ("bytes loaded by region", "regions", "bytes_loaded", REGIONS),
-        ("bytes stored by region", "regions", "bytes_stored", REGIONS),
+    lines = text(made, relative_to="copy", width=80, split=True).split("\n")
+    classes = [("classes", kind) for kind in CLASSES]
+    for title, kinds in (
+        ("instr by class", [*classes, ("lines_touched",), ("lines_dirtied",)]),
+        ("bytes loaded by region", [("regions", region, "bytes_loaded") for region in REGIONS]),
+        ("bytes stored by region", [("regions", region, "bytes_stored") for region in REGIONS]),
     ):
         starts = [i for i, line in enumerate(lines) if title in line]
         assert len(starts) == 2
         header, row = lines[starts[0] + 1].split(), lines[starts[0] + 3].split()
-        assert header == ["strategy", *kinds]
+        names = [path[1] if len(path) > 1 else path[0].removeprefix("lines_") for path in kinds]
+        assert header == ["strategy", *names]
         assert (row[0], row[-1]) == ("copy", "intact")
-        for kind, cell in zip(kinds, row[1:-1], strict=True):
-            values = [one["counts"][phase]["spanning"][field][kind] for phase in STRATEGY]
-            assert close(cell, sum(v[count] if count else v for v in values) / 40)
+        for path, cell in zip(kinds, row[1:-1], strict=True):
+            total = 0
+            for phase in STRATEGY:
+                value = one["counts"][phase]["spanning"]
+                for part in path:
+                    value = value[part]
+                total += value
+            assert close(cell, total / 40)
 
 
 def test_csv() -> None:

@@ -101,13 +101,18 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[_Group]:
 
 
 def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[_Panel]:
-    """Instructions of the strategy alone by class, and its bytes by region, for one scope."""
-    classes = []
-    for kind in CLASSES:
-        values = _means(records, (f"classes.{kind}",), scope, STRATEGY_PHASES)
-        classes.append(_Column(kind, _figures(values, 1, zero="-")))
-    group = _Group("instr by class", classes)
-    panels = [_Panel(_scope_title(records[0], scope), [group])]
+    """Split what the strategy alone does, for one scope: by class, cache line and region."""
+    groups = []
+    for title, counts in (
+        ("instr by class", {kind: f"classes.{kind}" for kind in CLASSES}),
+        ("lines", {"touched": "lines_touched", "dirtied": "lines_dirtied"}),
+    ):
+        columns = [
+            _Column(header, _figures(_means(records, (c,), scope, STRATEGY_PHASES), 1, zero="-"))
+            for header, c in counts.items()
+        ]
+        groups.append(_Group(title, columns))
+    panels = [_Panel(_scope_title(records[0], scope), groups)]
     for title, count in (("loaded", "bytes_loaded"), ("stored", "bytes_stored")):
         columns = [
             _Column(
@@ -135,10 +140,13 @@ def _scope_title(record: Record, scope: str) -> str:
 def _panels(
     records: Sequence[Record], base: int, regions: Sequence[str]
 ) -> tuple[list[_Panel], list[_Panel]]:
-    """Return what to show of one architecture: the costs, and how those of spanning maps split."""
+    """Return what to show of one architecture: the costs, and how those of spanning maps split.
+
+    They are split only if there are ``regions`` to show.
+    """
     scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
     costs = [_Panel(_scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
-    return costs, _split(records, regions, scopes[-1])
+    return costs, _split(records, regions, scopes[-1]) if regions else []
 
 
 def _regions(document: Document) -> list[str]:
@@ -217,9 +225,10 @@ def _text_block(
     return lines
 
 
-def _text_tables(document: Document, relative_to: str, width: int) -> list[str]:
+def _text_tables(
+    document: Document, relative_to: str, width: int, regions: Sequence[str]
+) -> list[str]:
     lines: list[str] = []
-    regions = _regions(document)
     for arch, records in _by_arch(document).items():
         costs, splits = _panels(records, _base(records, relative_to), regions)
         lines += _text_block(arch, records, costs, width)
@@ -227,9 +236,10 @@ def _text_tables(document: Document, relative_to: str, width: int) -> list[str]:
     return lines
 
 
-def text(document: Document, *, relative_to: str, width: int) -> str:
+def text(document: Document, *, relative_to: str, width: int, split: bool = False) -> str:
     """Return the whole page as text: tables, violations, definitions, provenance, limits.
 
+    With ``split`` also by class of instruction, cache line and region of memory.
     Tables are wider than ``width`` columns rather than cut; what is prose is wrapped.
     """
     trouble = _violations(document)
@@ -237,9 +247,9 @@ def text(document: Document, *, relative_to: str, width: int) -> str:
         [
             _wrapped([_heading(document)], width),
             "",
-            *_text_tables(document, relative_to, width),
+            *_text_tables(document, relative_to, width, _regions(document) if split else ()),
             *([*trouble, ""] if trouble else []),
-            _wrapped(_definitions(document, relative_to), width),
+            _wrapped(_definitions(document, relative_to, split), width),
             "",
             _wrapped([*_provenance(document), LIMITS], width),
             "",
@@ -267,10 +277,10 @@ def _markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     return [line(rows[0]), f"|{rule}|", *(line(row) for row in rows[1:])]
 
 
-def markdown(document: Document, *, relative_to: str) -> str:
+def markdown(document: Document, *, relative_to: str, split: bool = False) -> str:
     """Return the same page as GitHub's Markdown."""
     lines = [_heading(document), ""]
-    regions = _regions(document)
+    regions = _regions(document) if split else ()
     for arch, records in _by_arch(document).items():
         costs, splits = _panels(records, _base(records, relative_to), regions)
         for panel in [*costs, *splits]:
@@ -287,7 +297,7 @@ def markdown(document: Document, *, relative_to: str) -> str:
             lines += [f"### {arch}: {panel.title}", "", *_markdown_rows([header, *rows]), ""]
     if trouble := _violations(document):
         lines += ["```", *trouble, "```", ""]
-    lines += [f"- {line}" for line in _definitions(document, relative_to)]
+    lines += [f"- {line}" for line in _definitions(document, relative_to, split)]
     lines += ["", "```", *_provenance(document), "```", "", LIMITS, ""]
     return "\n".join(lines)
 
@@ -330,17 +340,20 @@ def _violations(document: Document) -> list[str]:
     return lines
 
 
-def _definitions(document: Document, relative_to: str) -> list[str]:
+def _definitions(document: Document, relative_to: str, split: bool) -> list[str]:
     """Say what the columns are, a line each."""
     lines = [
         f"All figures are means per map and unmap; ratios are to {relative_to}.",
         "map + unmap: all that the strategy does (settle, map, unmap); with access: and the use of"
         " the object.",
         "spanning: the object's slot crosses the end of a page.",
-        "by class, by region: of map + unmap.",
         "instr: instructions; bytes: loaded + stored; PTE: page-table entries stored; TLB:"
         " invalidates.",
     ]
+    if split:
+        lines.append(
+            "by class, by region, lines: of map + unmap; lines: distinct 64-byte ones in a phase."
+        )
     lines += [
         f"{record.arch} {record.strategy}: what it costs is no function of what it is given and of"
         " the page words; so every operation was observed, none multiplied."

@@ -58,6 +58,14 @@ def compare(
     operations: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
     ] = None,
+    regions: Annotated[
+        bool,
+        typer.Option(
+            "--regions",
+            help="Show instructions by class, cache lines, and bytes by region of memory, too;"
+            " they are always counted: csv and json hold them anyway.",
+        ),
+    ] = False,
     cc: Annotated[
         str,
         typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
@@ -131,7 +139,7 @@ def compare(
         document = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
     if json:
         save(document, json)
-    _show(document, base, format)
+    _show(document, base, format, split=regions)
     found = judge(old, document, limit) if old else None
     if found and format in (Format.CSV, Format.JSON):
         sys.stderr.write(text(found, everything=False))
@@ -188,15 +196,15 @@ def _request(
     )
 
 
-def _show(document: "Document", base: str, format: Format) -> None:
+def _show(document: "Document", base: str, format: Format, *, split: bool) -> None:
     """Print the results, and what must stand beside them: on stderr, where that is no table."""
     from zsemu import table
     from zsemu.results import dumps
 
     if format == Format.TABLE:
-        emit(table.text(document, relative_to=base, width=width()))
+        emit(table.text(document, relative_to=base, width=width(), split=split))
     elif format == Format.MARKDOWN:
-        emit(table.markdown(document, relative_to=base))
+        emit(table.markdown(document, relative_to=base, split=split))
     else:
         emit(dumps(document) if format == Format.JSON else table.comma_separated(document))
         sys.stderr.write(table.notes(document, width=width()))
