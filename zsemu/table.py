@@ -231,8 +231,8 @@ def _text_tables(
     lines: list[str] = []
     for arch, records in _by_arch(document).items():
         costs, splits = _panels(records, _base(records, relative_to), regions)
-        lines += _text_block(arch, records, costs, width)
-        lines += _text_block(arch, records, splits, width)
+        for panels in filter(None, (costs, splits)):
+            lines += _text_block(arch, records, panels, width)
     return lines
 
 
