@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figures in the README: blocks rendered from results that documented commands write.
+
+The results are ``NAME.json`` beside this file, each what this writes::
+
+    zsemu compare --trace NAME --json tests/readme/NAME.json
+
+A block in the README stands behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from zsemu.counts import STRATEGY_PHASES
+from zsemu.results import Document, Record, load
+from zsemu.table import text
+
+HERE: Final = Path(__file__).parent
+README: Final = HERE.parent.parent / "README.md"
+SHOWN: Final = ("x86_64", "aarch64")
+"""architectures whose costs the README shows"""
+_BLOCK: Final = re.compile(
+    r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
+)
+
+
+@cache
+def results(trace: str) -> Document:
+    """Return what was measured on a trace."""
+    return load(HERE / f"{trace}.json")
+
+
+def ratios(record: Record, base: Record, scope: str) -> tuple[float, float]:
+    """Return instructions, and bytes loaded and stored, of map and unmap, over those of another."""
+    instructions, moved = (
+        [sum(one.sum(name, scope, STRATEGY_PHASES) for name in names) for one in (record, base)]
+        for names in (("instructions",), ("bytes_loaded", "bytes_stored"))
+    )
+    return instructions[0] / instructions[1], moved[0] / moved[1]
+
+
+def records(trace: str) -> dict[tuple[str, str], Record]:
+    """Return the cells of a trace by architecture and strategy."""
+    return {(record.arch, record.strategy): record for record in results(trace).records}
+
+
+def costs(trace: str) -> str:
+    """Return what ``zsemu compare`` prints above the definitions, for SHOWN."""
+    whole = results(trace)
+    shown = replace(whole, records=tuple(r for r in whole.records if r.arch in SHOWN))
+    return text(shown, relative_to="copy", width=80).partition("\n\nAll figures")[0] + "\n"
+
+
+def by_mode(trace: str, scope: str) -> str:
+    """Return ratios to copy of every strategy on every architecture, for one scope."""
+    cells = records(trace)
+    archs = list(dict.fromkeys(arch for arch, _ in cells))
+    names = list(dict.fromkeys(name for _, name in cells))
+    maps = {cells[arch, "copy"].scope_maps[scope] for arch in archs}
+    number = "-".join(map(str, sorted(maps)))
+    what = {
+        "spanning_read": "read-only",
+        "spanning_write": "write-only",
+        "spanning_update": "read-write",
+    }[scope]
+    lines = [
+        f"{trace}: {number} {what} maps of spanning objects",
+        "            instructions/bytes of map + unmap, relative to copy",
+        "".join(["strategy    ", *(f"{arch:>11}" for arch in archs)]),
+    ]
+    for name in names:
+        row = [f"{name:12}"]
+        for arch in archs:
+            pair = ratios(cells[arch, name], cells[arch, "copy"], scope)
+            row.append(f"{'/'.join(f'{ratio:.2f}' for ratio in pair):>11}")
+        lines.append("".join(row))
+    return "\n".join(lines) + "\n"
+
+
+BLOCKS: Final[dict[str, Callable[[], str]]] = {
+    "costs": lambda: costs("sqlite-lzo-rle"),
+    "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),
+    "reads": lambda: by_mode("sqlite-lzo-rle", "spanning_read"),
+    "writes": lambda: by_mode("sqlite-lzo-rle", "spanning_write"),
+}
+
+
+def rendered(page: str) -> str:
+    """Return the README with its blocks as the results have them; KeyError for an unknown one."""
+    return _BLOCK.sub(lambda found: found[1] + BLOCKS[found[2]](), page)
