@@ -11,7 +11,7 @@ from documents import MAPS, document, record
 
 from zsemu.counts import PHASES, SCOPES
 from zsemu.errors import ZsemuError
-from zsemu.results import SCHEMA, dumps, flat, load, loads, save
+from zsemu.results import SCHEMA, dumps, load, loads, save
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -172,9 +172,9 @@ def test_sums_and_means() -> None:
         record("arm", "copy", None).sum("stores")
 
 
-def test_flat_rows() -> None:
+def test_to_records() -> None:
     made = document(broken=True)
-    rows = list(flat(made))
+    rows = made.to_records()
     assert len(rows) == 6 * len(PHASES) * len(SCOPES)
     assert len({tuple(row) for row in rows}) == 1
     data = json.loads(dumps(made))["records"]

@@ -33,7 +33,7 @@ from zsemu.errors import ZsemuError
 from zsemu.image import Image
 from zsemu.pool import Stages
 from zsemu.replay import Replay
-from zsemu.results import dumps, flat, load
+from zsemu.results import dumps, load
 from zsemu.strategies import names as strategy_names
 from zsemu.strategies import strategy
 from zsemu.sweep import Axes, plan, run, write
@@ -203,7 +203,7 @@ def test_results_are_those_of_compare(tmp_path: Path) -> None:
         path = tmp_path / "out" / matrix.file
         assert path.read_text() == dumps(by_compare)
         assert load(path) == by_compare
-        for row in flat(by_compare):
+        for row in by_compare.to_records():
             found = rows.pop(0)
             assert found.pop("compiler") == "zig"
             assert found.pop("optimisation") == matrix.request.optimisation

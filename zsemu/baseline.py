@@ -45,7 +45,7 @@ def write(document: Document, name: str) -> Path:
     file = path(name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save(document, file)
     except OSError as error:
-        raise ZsemuError(f"{file}: cannot be written: {error.strerror}") from error
+        raise ZsemuError(f"{file.parent}: cannot be made: {error.strerror}") from error
+    save(document, file)
     return file

@@ -20,20 +20,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from zsemu.counts import PHASES, REGIONS, STRATEGY_PHASES, TRAFFIC
+from zsemu.counts import PHASES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
-from zsemu.results import SCALARS, Record
-from zsemu.targets import CLASSES, TLB_KINDS
+from zsemu.results import PATHS, SCALARS, Record
 
 BYTES: Final = "bytes"
-COUNTS: Final = (
-    *SCALARS,
-    BYTES,
-    "tlb_invalidates",
-    *(f"tlb_invalidates.{kind}" for kind in TLB_KINDS),
-    *(f"classes.{kind}" for kind in CLASSES),
-    *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
-)
+COUNTS: Final = (*PATHS, BYTES, "tlb_invalidates")
 """what a limit can name"""
 
 _BOUND: Final = re.compile(r"(?P<share>\d+(\.\d+)?)%|\+(?P<rise>\d+)|(?P<most>\d+)")

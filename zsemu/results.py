@@ -34,7 +34,7 @@ Readers ignore fields that they do not know. A change of what a field means chan
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -58,6 +58,13 @@ SCALARS: Final = (
     "lines_touched",
     "lines_dirtied",
 )
+PATHS: Final = (
+    *SCALARS,
+    *(f"tlb_invalidates.{kind}" for kind in TLB_KINDS),
+    *(f"classes.{kind}" for kind in CLASSES),
+    *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
+)
+"""every count, as Record.sum() names it"""
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,11 @@ class Record:
     by_shape: ByShape | None
 
     @property
+    def cell(self) -> tuple[str, str, str]:
+        """What it is of: arch, strategy, trace; once in a document."""
+        return self.arch, self.strategy, self.trace
+
+    @property
     def intact(self) -> bool:
         """Whether there was no violation, so that there are counts."""
         return self.counts is not None
@@ -158,6 +170,35 @@ class Document:
         """Whether no record has a violation."""
         return all(record.intact for record in self.records)
 
+    def to_records(self) -> list[dict[str, str | int | None]]:
+        """Return a row for each record, phase and scope: for CSV and for data frames.
+
+        All have the same keys: ``arch``, ``strategy``, ``trace``, ``geometry``, ``page_size``,
+        ``operations``, ``violations`` (how many), ``phase``, ``scope``, ``maps`` (of the scope),
+        then every count by its path, ``regions.pool.loads`` for instance. Counts are sums, None
+        after a violation; divided by ``maps`` they are means per map and unmap.
+        """
+        rows = []
+        for record in self.records:
+            for phase in PHASES:
+                for scope in SCOPES:
+                    row: dict[str, str | int | None] = {
+                        "arch": record.arch,
+                        "strategy": record.strategy,
+                        "trace": record.trace,
+                        "geometry": record.geometry,
+                        "page_size": record.page_size,
+                        "operations": record.operations,
+                        "violations": record.violation_count,
+                        "phase": phase,
+                        "scope": scope,
+                        "maps": record.scope_maps[scope],
+                    }
+                    for name in PATHS:
+                        row[name] = record.sum(name, scope, (phase,)) if record.intact else None
+                    rows.append(row)
+        return rows
+
 
 def dumps(document: Document) -> str:
     """Return the document as JSON; equal documents give equal text."""
@@ -167,16 +208,19 @@ def dumps(document: Document) -> str:
     return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
-def save(document: Document, path: Path) -> None:
-    """Write the document, whole or not at all."""
-    with replacing(path) as stream:
-        stream.write(dumps(document).encode())
+def save(document: Document, path: str | Path) -> None:
+    """Write the document, whole or not at all; ZsemuError if it cannot be written."""
+    try:
+        with replacing(Path(path)) as stream:
+            stream.write(dumps(document).encode())
+    except OSError as error:
+        raise ZsemuError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def load(path: Path) -> Document:
+def load(path: str | Path) -> Document:
     """Read a document; ZsemuError if the file is not one, or one of another schema."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ZsemuError(f"{path}: cannot be read as results: {error}") from error
     return loads(text, str(path))
@@ -286,34 +330,3 @@ def _integers(counts: object, names: Iterable[str], where: str) -> None:
         value = counts.get(name)
         if type(value) is not int or value < 0:
             raise _wrong(f"{where}.{name}", "a count")
-
-
-def flat(document: Document) -> Iterator[dict[str, str | int | None]]:
-    """Yield a row for each record, phase and scope, all with the same columns: for CSV.
-
-    Counts are sums, None after a violation; ``maps`` is what makes a mean of them.
-    """
-    names = [
-        *SCALARS,
-        *(f"tlb_invalidates.{kind}" for kind in TLB_KINDS),
-        *(f"classes.{kind}" for kind in CLASSES),
-        *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
-    ]
-    for record in document.records:
-        for phase in PHASES:
-            for scope in SCOPES:
-                row: dict[str, str | int | None] = {
-                    "arch": record.arch,
-                    "strategy": record.strategy,
-                    "trace": record.trace,
-                    "geometry": record.geometry,
-                    "page_size": record.page_size,
-                    "operations": record.operations,
-                    "violations": record.violation_count,
-                    "phase": phase,
-                    "scope": scope,
-                    "maps": record.scope_maps[scope],
-                }
-                for name in names:
-                    row[name] = record.sum(name, scope, (phase,)) if record.intact else None
-                yield row

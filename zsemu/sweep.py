@@ -37,7 +37,7 @@ from zsemu.geometry import NAMES, PAGE_SIZES
 from zsemu.hooks import build_library
 from zsemu.paths import replacing
 from zsemu.pool import Stages
-from zsemu.results import Document, Record, flat, save
+from zsemu.results import Document, Record, save
 from zsemu.strategies import Strategy
 from zsemu.targets import target
 from zsemu.trace import SUFFIX, TraceFile
@@ -482,12 +482,12 @@ def write(sweep: Sweep, directory: Path) -> list[Path]:
 
 
 def comma_separated(sweep: Sweep) -> str:
-    """Return all counts as CSV: compiler and optimisation level, then as in results.flat()."""
+    """Return all counts as CSV: compiler, optimisation level, then what to_records() has."""
     text = io.StringIO()
     writer = None
     for matrix, document in zip(sweep.plan.matrices, sweep.documents, strict=True):
         how = {"compiler": matrix.request.cc, "optimisation": matrix.request.optimisation}
-        for row in flat(document):
+        for row in document.to_records():
             if writer is None:
                 writer = csv.DictWriter(text, [*how, *row], lineterminator="\n")
                 writer.writeheader()

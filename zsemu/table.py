@@ -13,7 +13,7 @@ from typing import Final
 
 from zsemu.counts import PHASES, REGIONS, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
-from zsemu.results import Document, Record, flat
+from zsemu.results import Document, Record
 from zsemu.targets import CLASSES, target
 from zsemu.targets import names as target_names
 
@@ -305,7 +305,7 @@ def markdown(document: Document, *, relative_to: str, split: bool = False) -> st
 def comma_separated(document: Document) -> str:
     """Return the counts as CSV: a row for each record, phase and scope; sums, not means."""
     stream = io.StringIO()
-    rows = list(flat(document))
+    rows = document.to_records()
     writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
