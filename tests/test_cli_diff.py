@@ -81,7 +81,7 @@ def test_bad_use(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["old.json", "none.json"], "none.json: cannot be read"),
         (["old.json", "short.json"], "not to be compared: sha256 of trace t"),
         (["old.json", "old.json", "--limit", "cycles=5%"], "no count 'cycles'"),
-        (["old.json", "old.json", "--limit", "x86_64/*:stores=5%"], "is for no intact cell"),
+        (["old.json", "old.json", "--limit", "x86_64/*:stores=5%"], "is for no cell"),
         (["old.json", "old.json", "--scope", "all"], "no scope 'all'"),
     ):
         assert main(["diff", *arguments]) == 2

@@ -108,8 +108,13 @@ def test_limits_replace_the_rule() -> None:
 
 
 def test_a_limit_for_nothing() -> None:
-    with pytest.raises(ZsemuError, match=r"'riscv\*/\*:stores=1' is for no intact cell"):
+    with pytest.raises(ZsemuError, match=r"'riscv\*/\*:stores=1' is for no cell"):
         diff(document(), document(), limits=[parse("riscv*/*:stores=1")])
+    # But one for what is broken is for something, and hides no violation.
+    for base in (document(), document(broken=True)):
+        found = diff(base, document(broken=True), limits=[parse("arm/mine.c:stores=1")])
+        assert [row for row in found.rows if row.regression] == []
+        assert found.regressions == len(found.breakages) == base.intact
 
 
 def test_violations() -> None:

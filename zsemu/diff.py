@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.counts import PHASES, STRATEGY_PHASES
+from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
 from zsemu.limits import Limit, value
 from zsemu.results import SCALARS, Document, Record
@@ -92,13 +92,6 @@ class Diff:
         return sum(bool(row.regression) for row in self.rows) + len(self.breakages)
 
 
-_Key = tuple[str, str, str]
-
-
-def _key(record: Record) -> _Key:
-    return record.arch, record.strategy, record.trace
-
-
 def differences(base: Document, new: Document) -> list[str]:
     """Return why the counts of two documents must not be compared, a line each."""
     found: list[str] = []
@@ -109,8 +102,8 @@ def differences(base: Document, new: Document) -> list[str]:
 
     one, two = base.provenance, new.provenance
     differ("Unicorn", one.unicorn, two.unicorn)
-    records = {_key(record): record for record in base.records}
-    common = [record for record in new.records if _key(record) in records]
+    records = {record.cell: record for record in base.records}
+    common = [record for record in new.records if record.cell in records]
     for arch in dict.fromkeys(record.arch for record in common):
         differ(f"CPU model of {arch}", one.cpu_models.get(arch), two.cpu_models.get(arch))
         old, now = one.compilers.get(arch), two.compilers.get(arch)
@@ -125,12 +118,22 @@ def differences(base: Document, new: Document) -> list[str]:
         was, is_ = one.traces.get(trace), two.traces.get(trace)
         differ(f"sha256 of trace {trace}", was and was.sha256[:16], is_ and is_.sha256[:16])
     for record in common:
-        before = records[_key(record)]
-        cell = " ".join(_key(record))
+        before = records[record.cell]
+        cell = " ".join(record.cell)
         differ(f"geometry of {cell}", before.geometry, record.geometry)
         differ(f"page size of {cell}", before.page_size, record.page_size)
         differ(f"operations of {cell}", before.operations, record.operations)
     return found
+
+
+def ensure_comparable(base: Document, new: Document) -> None:
+    """Raise ZsemuError if the counts of two documents must not be compared."""
+    if found := differences(base, new):
+        rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ZsemuError(
+            f"not to be compared: {found[0]}{rest}; make the base anew, or see zsemu diff --force",
+            detail="\n".join(found),
+        )
 
 
 def diff(
@@ -145,34 +148,30 @@ def diff(
 
     And if they have no cell in common, or a limit is for no cell.
     """
-    records = {_key(record): record for record in base.records}
-    here = {_key(record) for record in new.records}
+    records = {record.cell: record for record in base.records}
+    here = {record.cell for record in new.records}
     if not here & records.keys():
         raise ZsemuError("the two results have no architecture, strategy and trace in common")
-    if (found := differences(base, new)) and not force:
-        rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise ZsemuError(
-            f"not to be compared: {found[0]}{rest}; --force does it anyway", detail="\n".join(found)
-        )
+    if not force:
+        ensure_comparable(base, new)
+    found = differences(base, new)
     for limit in limits:
-        if not any(limit.applies(record) for record in new.records if record.intact):
-            raise ZsemuError(f"limit {limit.text!r} is for no intact cell of the new results")
+        if not any(limit.applies(record) for record in new.records):
+            raise ZsemuError(f"limit {limit.text!r} is for no cell of the new results")
     versions = base.provenance.zsemu, new.provenance.zsemu
     if versions[0] != versions[1]:
         found.append("zsemu: {} and {}; shipped strategies may differ".format(*versions))
     rows: list[Row] = []
     breakages: list[Breakage] = []
     for record in new.records:
-        before = records.get(_key(record))
+        before = records.get(record.cell)
         breakages += _breakages(before, record)
-        if record.intact:
-            intact = before if before and before.intact else None
-            rows += _rows(intact, record, limits, scopes)
+        rows += cell_rows(before, record, limits, scopes)
     return Diff(
         rows=tuple(rows),
         breakages=tuple(breakages),
         only_base=tuple(" ".join(key) for key in records if key not in here),
-        only_new=tuple(" ".join(_key(one)) for one in new.records if _key(one) not in records),
+        only_new=tuple(" ".join(one.cell) for one in new.records if one.cell not in records),
         notes=tuple(found),
     )
 
@@ -183,13 +182,24 @@ def _breakages(before: Record | None, record: Record) -> Iterator[Breakage]:
     more = record.violation_count - (before.violation_count if before else 0)
     if fresh or more > 0:
         first = (fresh or record.violations)[0]
-        yield Breakage(*_key(record), str(first), more if not fresh else record.violation_count)
+        yield Breakage(*record.cell, str(first), more if not fresh else record.violation_count)
 
 
-def _rows(
+def cell_rows(
     before: Record | None, record: Record, limits: Sequence[Limit], scopes: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield the rows of one cell; without a base those that exceed a ceiling only."""
+    """Yield the rows of one cell, none if it is not intact.
+
+    Without a base, or one that is not intact, only those that exceed a ceiling. ZsemuError for an
+    unknown scope.
+    """
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise ZsemuError(f"no scope {scope!r}: there are {', '.join(SCOPES)}")
+    if not record.intact:
+        return
+    if before and not before.intact:
+        before = None
     mine = [limit for limit in limits if limit.applies(record)]
     for scope in scopes:
         for phases in (*((phase,) for phase in PHASES), STRATEGY_PHASES):
@@ -209,4 +219,4 @@ def _rows(
                 if not limits and rises and phase in STRATEGY_PHASES and count in WATCHED:
                     reason = "rise"
                 if old is not None or reason:
-                    yield Row(*_key(record), scope, phase, count, old, new, reason)
+                    yield Row(*record.cell, scope, phase, count, old, new, reason)

@@ -128,7 +128,7 @@ def junit(diff: Diff, *, everything: bool) -> str:
     for name in names:
         arch, _, rest = name.partition(" ")
         case = ElementTree.SubElement(suite, "testcase", classname=f"zsemu.{arch}", name=rest)
-        lines = [_sentence(row) for row in diff.rows if row.regression and _name(row) == name]
+        lines = [sentence(row) for row in diff.rows if row.regression and _name(row) == name]
         lines += [one.text for one in diff.breakages if _name(one) == name]
         if lines:
             failed += 1
@@ -143,7 +143,8 @@ def _printable(words: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
 
 
-def _sentence(row: Row) -> str:
+def sentence(row: Row) -> str:
+    """Say how a count exceeds its limit: ``phase count new|old (+-%) [factor]: limit``."""
     scope = "" if row.scope == "total" else f" ({row.scope})"
     return f"{row.phase} {row.count}{scope} {_numbers(row)} {_change(row)}: {row.regression}"
 
@@ -152,7 +153,7 @@ def github(diff: Diff, *, everything: bool) -> str:
     """Return workflow commands: an error for each regression, a notice for each note."""
     del everything  # what did not regress needs no attention
     lines = [_command("error", _name(one), one.text) for one in diff.breakages]
-    lines += [_command("error", _name(row), _sentence(row)) for row in diff.rows if row.regression]
+    lines += [_command("error", _name(row), sentence(row)) for row in diff.rows if row.regression]
     lines += [_command("notice", "zsemu diff", line) for line in (*_around(diff), verdict(diff))]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from zsemu.cli.common import emit, values
-from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
     from zsemu.diff import Diff
@@ -79,13 +78,9 @@ def judge(
     force: bool = False,
 ) -> "Diff":
     """Compare two documents under limits as they are given on the command line."""
-    from zsemu.counts import SCOPES
     from zsemu.diff import diff
     from zsemu.limits import parse
 
-    for name in scopes or ():
-        if name not in SCOPES:
-            raise ZsemuError(f"no scope {name!r}: there are {', '.join(SCOPES)}")
     parsed = [parse(text) for text in values(limits)]
     return diff(base, new, limits=parsed, scopes=scopes or ["total"], force=force)
 
