@@ -2,7 +2,7 @@
 """Compare: the matrix of architectures and strategies over one trace, in parallel processes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 import unicorn
 
 import zsemu
+from zsemu import trace as traces
 from zsemu.build import build, compiler, options
 from zsemu.counts import document
 from zsemu.errors import ZsemuError
@@ -22,6 +23,7 @@ from zsemu.replay import Outcome, Replay
 from zsemu.results import Compiler, Document, Provenance, Record, Source
 from zsemu.strategies import Strategy
 from zsemu.targets import Target, target
+from zsemu.targets import names as target_names
 from zsemu.trace import Trace, TraceFile
 from zsemu.work import Stream, Work, work
 
@@ -77,6 +79,39 @@ class Request:
             word_bits=target.word_bits,
             physical_bits=bits,
         )
+
+
+def request(
+    *,
+    archs: Sequence[str],
+    strategies: dict[str, Strategy],
+    trace: str | Path | Trace | TraceFile,
+    operations: int | None = None,
+    geometry: str | None = None,
+    page_size: int = 4096,
+    cc: str = "zig",
+    optimisation: str = "O2",
+) -> Request:
+    """Return the request for what users name: no architecture is all, no geometry the trace's.
+
+    ZsemuError for an unknown architecture or trace, and if ``operations`` is not positive.
+    """
+    if operations is not None and operations < 1:
+        raise ZsemuError(f"{operations} operations: choose 1 or more")
+    # Before the trace: what is quickly seen to be wrong is said at once.
+    for name in archs:
+        target(name)
+    if isinstance(trace, str | Path):
+        trace = TraceFile(traces.find(trace))
+    return Request(
+        archs=tuple(archs) or target_names(),
+        strategies=strategies,
+        trace=trace if operations is None else trace.head(operations),
+        geometry=geometry or trace.metadata.geometry,
+        page_size=page_size,
+        cc=cc,
+        optimisation=optimisation,
+    )
 
 
 @dataclass(frozen=True)
@@ -255,6 +290,14 @@ def single(request: Request, arch: str, name: str) -> Record:
 
     image = _build(request, (arch, name), unheard)
     return _record(request, arch, name, _replay(request, _Cell(arch, name, image), unheard))
+
+
+def run_here(request: Request, *, cell: Callable[[Request, str, str], Record] = single) -> Document:
+    """Do as run() does, in this process: ``cell`` gives each record."""
+    check(request)
+    made_by = provenance(request)
+    cells = [(arch, name) for arch in request.archs for name in request.strategies]
+    return Document(made_by, tuple(cell(request, *each) for each in cells))
 
 
 def warnings(request: Request) -> list[str]:

@@ -21,6 +21,10 @@ def _data(name: str) -> Path:
 
 ARCH = _data("arch")
 TRACES = _data("traces")
+DEFAULT_TRACE = "compile-zstd"
+"""what is replayed where nothing else is named"""
+VERBOSE = "ZSEMU_VERBOSE"
+"""if set, the commands that compile something are printed, on stderr"""
 
 
 def cache() -> Path:

@@ -130,6 +130,11 @@ class Replay:
         self.culprit: int | None = None
         """what a watch found: a pc"""
 
+    @property
+    def observer(self) -> Machine:
+        """The machine that runs what is observed: with ``full``, all; hooks may be added to it."""
+        return self._observer
+
     def run(self) -> Outcome:
         """Replay all of the trace, then read back what is alive at the end."""
         watch = self._watch
