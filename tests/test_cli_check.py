@@ -2,6 +2,8 @@
 """zsemu check from outside: exit status, what each format says, and that it is always the same."""
 
 import copy
+import json
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ import ktap
 import pytest
 from faulty import FAULTS
 
-from zsemu import check, checkreport
+from zsemu import check, checkreport, propertytable
 from zsemu.check import Findings, Request, suites
 from zsemu.cli import main
 from zsemu.strategies import PROMISES, strategy
@@ -185,6 +187,30 @@ def test_property_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\n  copy, two objects nested on one CPU: wrong bytes, " in shown
     different = [line for line in lines if line.startswith("* ")]
     assert bool(different) != ("The same on all 2 architectures checked." in lines)
+
+
+def test_json(checked: Checked, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It holds what the text says: failures with their cases, and the properties."""
+    data = json.loads(checkreport.as_json(checked.findings, checked.request))
+    assert data["properties"] == {}
+    results = {result["strategy"]: result for result in data["results"]}
+    assert list(results) == [*WANTED, GOOD]
+    for name, wanted in WANTED.items():
+        assert wanted in [failure["check"] for failure in results[name]["failures"]]
+        for failure in results[name]["failures"]:
+            assert failure["case"][0].startswith("geometry chain-8 page-size 4096 ")
+    assert results[GOOD]["failures"] == []
+
+    arguments = ("copy", "swap", "--arch", "arm,riscv32", "-k", "properties")
+    status, out, err = run(capsys, *arguments, "--format", "json")
+    assert (status, err) == (0, "")
+    (tmp_path / "properties.json").write_text(out)
+    table = propertytable.table(propertytable.load(tmp_path / "properties.json"))
+    text = run(capsys, *arguments)[1]
+    for row in table.rows:
+        assert re.search(rf"^ *{re.escape(row.name)} +{' +'.join(row.cells)}$", text, re.MULTILINE)
+    for line in table.shown:
+        assert line in " ".join(text.split())
 
 
 def test_k_and_arch_narrow(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from zsemu.hooks import build_library
 from zsemu.image import Image
 from zsemu.pool import Pool, Report, Stages
 from zsemu.properties import Property, measure
+from zsemu.propertytable import Properties
 from zsemu.replay import Outcome, Replay
 from zsemu.script import Builder
 from zsemu.sequences import search
@@ -138,8 +139,8 @@ class Findings:
     """All that a run of check found, in a fixed order."""
 
     results: list[Result]
-    properties: dict[str, dict[str, list[Property]]]
-    """by architecture and strategy; empty if not asked for"""
+    properties: Properties
+    """empty if not asked for"""
 
     @property
     def passed(self) -> bool:
@@ -381,11 +382,11 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings
         watch.stage("checking", len(cells))
         found = pool.run(_run, dict(sorted(cells.items(), key=lambda c: _first(c[1]))), watch)
     results: list[Result] = []
-    properties: dict[str, dict[str, list[Property]]] = {}
+    properties: Properties = {}
     for cell, (arch, name, _) in cells.items():
         outcome = found[cell]
         if isinstance(outcome, Result):
             results.append(outcome)
         else:
-            properties.setdefault(arch, {})[name] = outcome
+            properties.setdefault(arch, {})[name] = tuple(outcome)
     return Findings(results, properties)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The findings of a check as text, as KTAP and as JUnit XML; the same findings, the same bytes.
+"""The findings of a check as text, JSON, KTAP and JUnit XML; the same findings, the same bytes.
 
 KTAP is as the kernel's Documentation/dev-tools/ktap.rst defines it, nested by architecture and
 strategy. Neither format has times: they would differ between two runs.
 """
 
+import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import groupby
 from typing import Final
 from xml.etree import ElementTree
@@ -14,16 +16,17 @@ from xml.etree import ElementTree
 import unicorn
 
 import zsemu
+from zsemu import propertytable
 from zsemu.build import compiler
 from zsemu.check import Failure, Findings, Request, Result
-from zsemu.properties import Property
+from zsemu.propertytable import Properties
 from zsemu.targets import target
 
 _NAME: Final = 36
 """columns of the names of properties"""
 
-_Values = dict[str, dict[str, Property]]
-"""of one property: by strategy and architecture"""
+SCHEMA: Final = 1
+"""of the JSON; a change of what a field means changes it"""
 
 
 def provenance(request: Request) -> str:
@@ -86,7 +89,7 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
         listed = textwrap.wrap(f"skipped, {reason}: {'; '.join(skipped)}", width)
         lines += ["", *listed]
     if findings.properties:
-        lines += ["", *_table(findings, width)]
+        lines += ["", *_table(findings.properties, width)]
     lines += ["", _verdict(findings), *textwrap.wrap(provenance(request), width)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
@@ -125,65 +128,35 @@ def _verdict(findings: Findings) -> str:
     return f"{failed} of {suites} suites failed."
 
 
-def _by_name(findings: Findings) -> dict[str, _Values]:
-    """Return the properties, each by strategy and architecture."""
-    by_name: dict[str, _Values] = {}
-    for arch, strategies in findings.properties.items():
-        for strategy, properties in strategies.items():
-            for one in properties:
-                by_name.setdefault(one.name, {}).setdefault(strategy, {})[arch] = one
-    return by_name
-
-
-def _table(findings: Findings, width: int) -> list[str]:
+def _table(properties: Properties, width: int) -> list[str]:
     """Return the table properties x strategies, where architectures differ, and what shows it."""
-    by_name = _by_name(findings)
-    strategies = list(dict.fromkeys(name for own in findings.properties.values() for name in own))
-    archs = list(findings.properties)
-    cells: dict[str, list[str]] = {}
-    differ: list[str] = []
-    shown: list[str] = []
-    for name, values in by_name.items():
-        row = []
-        for strategy in strategies:
-            of_arch = values.get(strategy, {})
-            first = next(iter(of_arch.values()), None)
-            different = len({one.value for one in of_arch.values()}) > 1
-            row.append("" if first is None else first.value + "*" * different)
-            if different:
-                each = ", ".join(f"{arch} {one.value}" for arch, one in of_arch.items())
-                differ.append(f"* {strategy}, {name}: {each}")
-            no = next((one for one in of_arch.values() if one.shown_by), None)
-            if no is not None:
-                shown.append(f"{strategy}, {name}: {no.shown_by}")
-        cells[name] = row
-
-    column = 2 + max(len(cell) for row in cells.values() for cell in row)
+    made = propertytable.table(properties)
+    column = 2 + max(len(cell) for row in made.rows for cell in row.cells)
     lines = []
-    for number, strategy in enumerate(strategies):
-        bars = "".join(f"{'|':<{column}}" for _ in strategies[:number])
+    for number, strategy in enumerate(made.strategies):
+        bars = "".join(f"{'|':<{column}}" for _ in made.strategies[:number])
         lines.append(f"{'properties' if not number else '':{_NAME}}{bars}{strategy}")
-    group = ""
-    for name, row in cells.items():
-        head, colon, rest = name.rpartition(": ")
-        if head != group:
-            group = head
-            lines += [f"{head}{colon.strip()}"] if head else []
-        label = f"  {rest}" if head else name
-        values_ = "".join(f"{cell:{column}}" for cell in row)
-        lines.append(f"{label:{_NAME}}{values_}".rstrip())
-    lines.append("")
-    if differ:
-        lines += differ
-    elif len(archs) > 1:
-        lines.append(f"The same on all {len(archs)} architectures checked.")
-    else:
-        lines.append(f"Measured on {archs[0]}.")
-    if shown:
+    for group, rows in groupby(made.rows, key=lambda row: row.group):
+        lines += [f"{group}:"] if group else []
+        for row in rows:
+            label = f"  {row.name}" if group else row.name
+            cells = "".join(f"{cell:{column}}" for cell in row.cells)
+            lines.append(f"{label:{_NAME}}{cells}".rstrip())
+    lines += ["", *(made.differ or [made.where])]
+    if made.shown:
         lines += ["", "What shows it:"]
-        for line in shown:
+        for line in made.shown:
             lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
     return lines
+
+
+# JSON.
+
+
+def as_json(findings: Findings, request: Request) -> str:
+    """Return all that was found as one JSON object: results, and properties if measured."""
+    data = {"schema": SCHEMA, "provenance": provenance(request), **asdict(findings)}
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 # KTAP.

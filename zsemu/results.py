@@ -243,7 +243,7 @@ def loads(text: str, name: str) -> Document:
             f"{name}: results of schema {schema}, and this zsemu reads schema {SCHEMA}:"
             f" {'use a newer zsemu' if schema > SCHEMA else 'make them anew'}"
         )
-    document: Document = _parse(Document, data, name)
+    document: Document = parse(Document, data, name)
     for number, record in enumerate(document.records):
         _check(record, f"{name}: records[{number}]")
     return document
@@ -253,8 +253,11 @@ def _wrong(where: str, expected: str) -> ZsemuError:
     return ZsemuError(f"{where}: not {expected}; the document is damaged, or not of zsemu")
 
 
-def _parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON, any field
-    """Turn JSON into a value of a field's type, however deep."""
+def parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON, any field
+    """Turn JSON into a value of a type, however deep: the fields' of dataclasses.
+
+    ``where`` says in errors what it is of. ZsemuError if it is of another type.
+    """
     if is_dataclass(kind):
         if not isinstance(data, dict):
             raise _wrong(where, "an object")
@@ -263,24 +266,24 @@ def _parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON,
         if missing:
             raise _wrong(where, f"complete: {missing[0]!r} is missing")
         values = {
-            f.name: _parse(hints[f.name], data[f.name], f"{where}.{f.name}") for f in fields(kind)
+            f.name: parse(hints[f.name], data[f.name], f"{where}.{f.name}") for f in fields(kind)
         }
         return kind(**values)  # type: ignore[operator]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
         if data is None and NoneType in arguments:
             return None
-        return _parse(arguments[0], data, where)
+        return parse(arguments[0], data, where)
     if origin is dict:
         if not isinstance(data, dict):
             raise _wrong(where, "an object")
-        return {key: _parse(arguments[1], value, f"{where}.{key}") for key, value in data.items()}
+        return {key: parse(arguments[1], value, f"{where}.{key}") for key, value in data.items()}
     if origin is tuple:
         if not isinstance(data, list):
             raise _wrong(where, "a list")
         if arguments[0] is int and all(type(value) is int for value in data):
             return tuple(data)
-        return tuple(_parse(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(data))
+        return tuple(parse(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(data))
     if kind is not object and type(data) is not kind:
         raise _wrong(where, {int: "an integer", str: "a string"}[kind])
     return data

@@ -22,6 +22,7 @@ class Format(StrEnum):
     """How the findings are written."""
 
     TEXT = "text"
+    JSON = "json"
     KTAP = "ktap"
     JUNIT = "junit"
 
@@ -67,7 +68,9 @@ def check(
     format: Annotated[
         Format,
         typer.Option(
-            "--format", help="For reading, for kunit.py, or for CI services; properties: only text."
+            "--format",
+            help="For reading, for programs, for kunit.py, or for CI services; properties: only"
+            " text and json.",
         ),
     ] = Format.TEXT,
     case: Annotated[
@@ -117,7 +120,7 @@ def check(
         suites=tuple(suites(values(geometry), sizes)),
         seed=seed,
         cc=cc,
-        properties=format == Format.TEXT,
+        properties=format in (Format.TEXT, Format.JSON),
         only=only,
     )
     doctor.ensure(chosen)
@@ -125,6 +128,8 @@ def check(
         findings = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
     if format == Format.TEXT:
         emit(checkreport.text(findings, request, width=width()))
+    elif format == Format.JSON:
+        emit(checkreport.as_json(findings, request))
     elif format == Format.KTAP:
         emit(checkreport.ktap(findings, request))
     else:
