@@ -90,8 +90,9 @@ def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> Work:
     rows: list[tuple[int, ...]] = []
     objects = 0
     for class_index in range(len(geometry.classes)):
-        rows += _class_rows(geometry, class_index, objects)
-        objects = max(row[1] for row in rows) + 1
+        more = _class_rows(geometry, class_index, objects)
+        objects = max(row[1] for row in more) + 1
+        rows += more
     columns = np.array(rows, np.int64)
     time = np.arange(len(rows), dtype=np.int64)
     trace = Trace(
