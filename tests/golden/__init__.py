@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from samples import image
 
+from zsemu import oneshape
 from zsemu.counts import COLUMNS, PHASES
 from zsemu.geometry import geometry
 from zsemu.paths import replacing
@@ -94,30 +95,11 @@ class Shape:
     def build(self, builder: Builder) -> int:
         """Append the operations and return the index of the one that is measured."""
         classes = builder.geometry
-        zspage = builder.zspage(int(classes.class_index(self.kind)))
-        full = builder.capacity(zspage)
-        slots = len(classes.slots_of(builder.class_of(zspage)))
-        objects = {
-            slot: builder.allocate(zspage, slot, full)
-            for slot in range(max(0, self.slot - 1), min(slots, self.slot + 2))
-            if slot != self.slot or self.operation != Operation.ALLOCATE
-        }
-        for number in objects.values():
-            builder.use(WRITE, number)
-        # From here on nothing is displaced.
-        for number in objects.values():
-            builder.settle(number)
-        if self.after:
-            builder.use(self.after[0], objects[self.after[1]])
-        at = len(builder)
-        if self.operation == Operation.ALLOCATE:
-            builder.allocate(zspage, self.slot, full)
-        elif self.operation == Operation.FREE:
-            builder.free(objects[self.slot])
-        else:
-            length = {"full": full, "odd": full - 13, "short": full // 5}[self.length]
-            builder.use(self.operation, objects[self.slot], length)
-        return at
+        class_index = int(classes.class_index(self.kind))
+        full = int(classes.sizes[class_index] - classes.headers[class_index])
+        mapped = {"full": full, "odd": full - 13, "short": full // 5}[self.length]
+        one = oneshape.Shape(self.operation, full, self.slot, mapped, self.after)
+        return one.append(builder)
 
 
 _SPANNING: Final = ((360, 11), (360, 77), (700, 5), (1632, 2), (1632, 4), (3600, 1), (3600, 7))
