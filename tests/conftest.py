@@ -1,12 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What pytest says at the end of a run."""
+"""What several tests use, and what pytest says at the end of a run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from zsemu import hooks
+
 _left_out: Counter[str] = Counter()
+
+
+@pytest.fixture
+def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change a copy of native/hooks.c, which is then used instead: old text, new text."""
+
+    def change(old: str, new: str) -> None:
+        text = hooks._SOURCE.read_text()
+        assert text.count(old) == 1, f"hooks.c has {old!r} {text.count(old)} times: plant it anew"
+        (tmp_path / "hooks.c").write_text(text.replace(old, new))
+        monkeypatch.setattr(hooks, "_SOURCE", tmp_path / "hooks.c")
+        hooks._library.cache_clear()
+
+    yield change
+    hooks._library.cache_clear()
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import unicorn
 
-from zsemu import build, doctor, hooks, targets
+from zsemu import build, doctor, targets
 from zsemu.cli import main
 from zsemu.doctor import Line, Verdict, ensure, examine
 from zsemu.errors import ZsemuError
@@ -40,21 +40,6 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
     yield change
     targets.target.cache_clear()
-
-
-@pytest.fixture
-def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Change a copy of native/hooks.c, which is then used instead: old text, new text."""
-
-    def change(old: str, new: str) -> None:
-        text = hooks._SOURCE.read_text()
-        assert text.count(old) == 1, f"hooks.c has {old!r} {text.count(old)} times: plant it anew"
-        (tmp_path / "hooks.c").write_text(text.replace(old, new))
-        monkeypatch.setattr(hooks, "_SOURCE", tmp_path / "hooks.c")
-        hooks._library.cache_clear()
-
-    yield change
-    hooks._library.cache_clear()
 
 
 def lines(arch: str) -> dict[str, Line]:

@@ -158,6 +158,7 @@ enum macro {
         M_ZSPAGE_SIZE = ZSPAGE_SIZE,
         M_ZSPAGE_WORDS = ZSPAGE_WORDS,
         M_ALIGNED = ALIGNED,
+        M_PROFILE = PROFILE,
 } macro;
 enum column a_column; enum region a_region; enum kind a_kind; enum what a_what; enum phase a_phase;
 int rest = COLUMNS;
@@ -224,6 +225,7 @@ def test_hook_constants(native: dwarf.Types) -> None:
         "M_ZSPAGE_SIZE": guest.ZSPAGE_SIZE,
         "M_ZSPAGE_WORDS": guest.ZSPAGE_WORDS,
         "M_ALIGNED": image.ALIGNED,
+        "M_PROFILE": len(counts.PROFILE),
     }
 
     phases = dict(native.enums["phase"])

@@ -26,13 +26,16 @@ def test_sums_are_rows_times_occurrences() -> None:
     keys = np.arange(6, dtype=np.uint64) << np.uint64(40)
     shapes = Shapes()
     label = random.integers(0, 9, 6).astype(np.uint64)
-    shapes.learn(keys, scope, label, rows)
+    operation = np.array([3, 4, 11, 12, 40, 41])
+    shapes.learn(keys, operation, scope, label, rows)
+    occurred = np.zeros(6, np.int64)
     expected = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
     fast_expected = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
     for _ in range(3):
         which = random.integers(0, 6, 500)
         fast = random.integers(0, 2, 500).astype(bool)
         shapes.occur(keys[which], fast)
+        occurred += np.bincount(which, minlength=6)
         for i, quick in zip(which.tolist(), fast.tolist(), strict=True):
             expected[scope[i]] += rows[i]
             if quick:
@@ -40,6 +43,9 @@ def test_sums_are_rows_times_occurrences() -> None:
     np.testing.assert_array_equal(shapes.sums(), expected)
     np.testing.assert_array_equal(shapes.fast_instructions(), fast_expected)
     assert len(shapes) == 6
+    # Measured once more: it stays the first time that counts.
+    shapes.learn(keys[:2], operation[:2] + 100, scope[:2], label[:2], rows[:2])
+    np.testing.assert_array_equal(shapes.occurrences(), [operation, occurred])
     by_label = np.zeros((9, *rows.shape[1:]), np.int64)
     for labels, times, part in shapes.parts():
         for one, number, row in zip(labels.tolist(), times.tolist(), part, strict=True):
@@ -55,8 +61,8 @@ def test_a_shape_that_costs_differently_is_noticed() -> None:
     keys, scope = np.array([7, 7], np.uint64), np.zeros(2, np.uint32)
     label = np.zeros(2, np.uint64)
     shapes = Shapes()
-    shapes.learn(keys, scope, label, rows)
+    shapes.learn(keys, np.arange(2), scope, label, rows)
     assert shapes.consistent
     rows[1, 0, INSTRUCTIONS] += 1
-    shapes.learn(keys, scope, label, rows)
+    shapes.learn(keys, np.arange(2), scope, label, rows)
     assert not shapes.consistent

@@ -42,6 +42,8 @@ CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligne
 """Columns behind the counts: what an operation did that a promise may exclude."""
 ROW: Final = (*COLUMNS, *CHECKS)
 INSTRUCTIONS: Final = COLUMNS.index("instructions")
+PROFILE: Final = COLUMNS[: 2 + len(TRAFFIC)]
+"""what is also counted by instruction, if asked for: executions, as ``instructions``, and so on"""
 
 # Columns of the block histogram: what an operation is, as far as scopes are concerned.
 SCOPE_COLUMNS: Final = 8

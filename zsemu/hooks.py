@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.build import _run, cache_folder, zig
-from zsemu.counts import PHASES, ROW, SCOPE_COLUMNS
+from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
 from zsemu.image import ALIGNED, STRING, Image
 from zsemu.memory import RAM_BASE, Memory
@@ -97,6 +97,7 @@ class _Hooks(ctypes.Structure):
         ("operand_shift", _u64),
         ("served", ctypes.c_uint8 * _LEAF),
         ("stored", ctypes.c_uint8 * _LEAF),
+        *((name, _pointer) for name in ("profile", "weight")),
     )
 
 
@@ -254,6 +255,15 @@ class Hooks:
         rows = np.zeros((operations, len(PHASES), len(ROW)), np.uint32)
         self.point("rows", rows)
         return rows
+
+    def profile(self) -> NDArray[np.uint64]:
+        """Make room for what each instruction does, all zero: (phases, bytes of code, PROFILE).
+
+        Every operation then needs a ``weight``, dtype uint64: how often it is to be counted.
+        """
+        profile = np.zeros((len(PHASES), int(self.raw.text_size), len(PROFILE)), np.uint64)
+        self.point("profile", profile)
+        return profile
 
     def instructions(self, image: Image) -> NDArray[np.int64]:
         """Sum the instructions that the block hits stand for, shape (phases, SCOPE_COLUMNS).

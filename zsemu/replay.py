@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from zsemu import boundary, judge, violations
 from zsemu.batch import Batch, Builder
 from zsemu.boundary import Boundary, ByShape
-from zsemu.counts import CHECKS, COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
+from zsemu.counts import (
+    CHECKS,
+    COLUMNS,
+    INSTRUCTIONS,
+    PHASES,
+    PROFILE,
+    SCOPE_COLUMNS,
+    UNCOUNTED,
+)
 from zsemu.errors import ZsemuError
 from zsemu.guest import StopAt
 from zsemu.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
@@ -76,6 +84,9 @@ class Replay:
     ``full`` observes every operation. ``strict`` does so, too, and keeps translations as a TLB may
     that never forgets: a page-table entry that was valid is served as it was until its invalidate.
     The strategy is held to the ``promises`` given.
+
+    With ``weigh``, which says how often each operation of a batch is to count, shape (n,), what
+    those that are observed do is counted by instruction, too.
     """
 
     def __init__(
@@ -87,11 +98,12 @@ class Replay:
         strict: bool = False,
         promises: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
+        weigh: Callable[[Batch], NDArray[np.integer]] | None = None,
         watch: _Watch | None = None,
     ) -> None:
         self._image, self._work, self._watch = image, work, watch
         self._full, self._strict, self._promises = full or strict, strict, promises
-        self._progress = progress
+        self._progress, self._weigh = progress, weigh
         sizes = Sizes(
             cpus=work.cpus,
             operations=MAX_OPERATIONS,
@@ -117,6 +129,12 @@ class Replay:
             self._fast = self._observer = Machine(memory, strict=self._hooks_all)
         self._hooks_all.attach_everything(self._observer.uc)
         self._rows = self._hooks_all.rows(MAX_OPERATIONS)
+        if weigh:
+            self.profile = self._hooks_all.profile()
+            """what each instruction did, shape (phases, bytes of code, PROFILE)"""
+            self._weights = np.zeros(0, np.uint64)
+            self.weighed = np.zeros((len(PHASES), len(PROFILE)), np.int64)
+            """the same from the operations' rows"""
         self._static = Index()
         self._shapes = Shapes()
         self._boundary = Boundary()
@@ -193,6 +211,10 @@ class Replay:
             "per-CPU words": str(words),
         }
 
+    def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return as Shapes does which operations were measured, and for how many, after a run."""
+        return self._shapes.occurrences()
+
     def _outcome(self, sums: NDArray[np.int64]) -> Outcome:
         return Outcome(
             sums=sums,
@@ -226,6 +248,16 @@ class Replay:
     def _set_expected(self, batch: Batch) -> None:
         for hooks in (self._fast_hooks, self._hooks_all):
             hooks.point("expected", batch.expected)
+        if self._weigh:
+            counted = self._weigh(batch) if self._number < _READBACK else np.zeros(len(batch.index))
+            self._weights = counted.astype(np.uint64)
+            self._hooks_all.point("weight", self._weights)
+
+    def _add_weighed(self, observed: NDArray[np.int64] | slice) -> None:
+        """Add up the rows of operations that were observed, by their numbers in the batch."""
+        if self._weigh:
+            rows = self._rows[observed, :, : len(PROFILE)].astype(np.int64)
+            self.weighed += np.tensordot(self._weights[observed].astype(np.int64), rows, 1)
 
     def _drive(
         self,
@@ -281,6 +313,7 @@ class Replay:
         rows = self._rows[: len(batch.index), :, : len(COLUMNS)]
         for scope in range(UNCOUNTED):
             self._sums[scope] += rows[batch.expected["scope"] == scope].sum(axis=0, dtype=np.int64)
+        self._add_weighed(slice(len(batch.index)))
         if self._number < _READBACK:
             self._boundary.add(self._labels(batch), 1, rows)
 
@@ -320,7 +353,9 @@ class Replay:
         for scope in np.unique(scopes).tolist():
             chosen = rows[scopes == scope, :, INSTRUCTIONS]
             self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
-        self._shapes.learn(keys[observed], scopes, self._labels(batch)[observed], rows)
+        labels = self._labels(batch)[observed]
+        self._shapes.learn(keys[observed], batch.index[observed], scopes, labels, rows)
+        self._add_weighed(observed)
 
     # How it is judged.
 

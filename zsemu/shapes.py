@@ -88,6 +88,7 @@ class Shapes:
         self._known = np.empty(0, bool)
         self._label = np.empty(0, np.uint64)
         self._scope = np.empty(0, np.int64)
+        self._first = np.empty(0, np.int64)
         self._all = np.empty(0, np.int64)
         self._fast = np.empty(0, np.int64)
         self.consistent = True
@@ -105,21 +106,23 @@ class Shapes:
             )
             self._known = np.concatenate([self._known, np.zeros(extra, bool)])
             self._label = np.concatenate([self._label, np.zeros(extra, np.uint64)])
-            self._scope, self._all, self._fast = (
+            self._scope, self._first, self._all, self._fast = (
                 np.concatenate([array, np.zeros(extra, np.int64)])
-                for array in (self._scope, self._all, self._fast)
+                for array in (self._scope, self._first, self._all, self._fast)
             )
 
     def learn(
         self,
         keys: NDArray[np.uint64],
+        operation: NDArray[np.int64],
         scope: NDArray[np.uint32],
         label: NDArray[np.uint64],
         rows: NDArray[np.uint32],
     ) -> None:
         """Take the rows of operations that were measured, shape (n, phases, columns).
 
-        Operations of one shape have one ``scope`` and one ``label``, shape (n,) each.
+        ``operation`` is their numbers, ascending. Operations of one shape have one ``scope`` and
+        one ``label``. Shape (n,) each.
         """
         numbers = self._index.numbers(keys)
         self._grow()
@@ -127,6 +130,7 @@ class Shapes:
         new = ~self._known[first]
         self._rows[first[new]] = rows[where[new]]
         self._scope[first[new]] = scope[where[new]]
+        self._first[first[new]] = operation[where[new]]
         self._label[first[new]] = label[where[new]]
         self._known[first] = True
         if self.consistent and not np.array_equal(self._rows[numbers], rows):
@@ -138,6 +142,15 @@ class Shapes:
         self._grow()
         self._all += np.bincount(numbers, minlength=len(self._all))
         self._fast += np.bincount(numbers[fast], minlength=len(self._fast))
+
+    def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the operation on which each shape was measured, and how often it occurred.
+
+        Ascending by operation, shape (shapes,) each.
+        """
+        known = np.flatnonzero(self._known)
+        known = known[np.argsort(self._first[known])]
+        return self._first[known], self._all[known]
 
     def sums(self) -> NDArray[np.int64]:
         """Return the counts of all operations, shape (SCOPE_COLUMNS, phases, columns)."""

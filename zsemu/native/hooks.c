@@ -5,8 +5,9 @@
  *
  * Two sets, for two machines over the same memory:
  *   on_block            hits per translated block, phase and scope;
- *   on_code, on_memory  everything about every operation, a row each, and
- *                       every store judged;
+ *   on_code, on_memory  everything about every operation, a row each, if
+ *                       wanted about every instruction, too, and every store
+ *                       judged;
  *   leaf_read           the windows' page table as a device: an entry that was
  *                       valid is served as it was until its invalidate.
  *
@@ -57,6 +58,7 @@ enum {
 	COLUMNS,
 };
 #define SCOPES		8	/* columns of the block histogram, a power of two */
+#define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
 #define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
 
 #define ZSPAGE_SIZE	512
@@ -167,6 +169,9 @@ struct hooks {
 	const int64_t *displacement;	/* ... and what is added */
 	uint64_t operand_shift;		/* of the address in that register */
 	uint8_t served[LEAF_MAX], stored[LEAF_MAX];
+	/* what each instruction did, if somebody wants to know */
+	uint64_t *profile;		/* [phase][offset in the text][PROFILE] */
+	const uint64_t *weight;		/* how often each operation counts in it */
 };
 
 static uint64_t current(const struct hooks *h)
@@ -193,6 +198,16 @@ static void find(struct hooks *h, enum what what, uint64_t pc, uint64_t address,
 static uint32_t *row(struct hooks *h)
 {
 	return h->rows + (h->operation * PHASES + h->phase) * COLUMNS;
+}
+
+/* The same as in the row, for the instruction at hand. */
+static void attribute(struct hooks *h, enum column column, uint64_t amount)
+{
+	uint64_t at = h->phase * h->text_size + h->pc - h->text;
+
+	if (h->profile)
+		h->profile[at * PROFILE + column] +=
+			amount * h->weight[h->operation];
 }
 
 static uint64_t load(const uint8_t *at, uint64_t size)
@@ -423,6 +438,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		return;
 	h->pc = address;
 	r[INSTRUCTIONS]++;
+	attribute(h, INSTRUCTIONS, 1);
 	r[CLASS_LOAD + h->class[offset]]++;
 	if (kind >= TLB) {
 		r[TLB_PAGE_LOCAL + kind - TLB]++;
@@ -522,6 +538,7 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 	e = &h->expected[h->operation];
 	r = row(h);
 	r[STRING_ITERATIONS] += h->round;
+	attribute(h, STRING_ITERATIONS, h->round);
 	h->round = 0;
 	if (kind & ALIGNED && address % size)
 		find(h, MISALIGNED, h->pc, address, size, value);
@@ -554,6 +571,8 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 	c = r + REGIONS + 4 * counted;
 	r[LOADS + store]++;
 	r[BYTES_LOADED + store] += size;
+	attribute(h, LOADS + store, 1);
+	attribute(h, BYTES_LOADED + store, size);
 	c[store]++;
 	c[2 + store] += size;
 
