@@ -161,12 +161,12 @@ def strategy_files(strategy: Strategy) -> list[Path]:
     return files
 
 
-def _inputs(target: Target, strategy: Strategy) -> list[Path]:
-    """Every file whose content can change the image."""
+def inputs(target: Target, strategy: Strategy) -> list[Path]:
+    """Return every file whose content can change the image; the strategy's own last."""
     shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".lds"}]
     headers = ARCH.glob("*/*.h")
-    inputs = sorted({*shared, *headers, *_sources(target)})
-    return list(dict.fromkeys([*inputs, *strategy_files(strategy)]))
+    found = sorted({*shared, *headers, *_sources(target)})
+    return list(dict.fromkeys([*found, *strategy_files(strategy)]))
 
 
 def _explain(strategy: Strategy, target: Target, command: list[str], message: str) -> ZsemuError:
@@ -204,7 +204,7 @@ def image_digest(
     digest = hashlib.sha256()
     for text in (found.version, *found.command[1:], *flags, *LINK_FLAGS):
         digest.update(text.encode() + b"\0")
-    for path in _inputs(target, strategy):
+    for path in inputs(target, strategy):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -98,14 +98,26 @@ class Image:
         ]
         return sorted(inside, key=lambda symbol: (symbol.address, symbol.size))
 
-    def where(self, address: int) -> str:
-        """Name an address as ``function+0xoffset``, or as hexadecimal outside the code."""
+    def function(self, address: int) -> Symbol | None:
+        """Return the function that an address of the code is in; None outside the code."""
         start, end = self.text
         index = bisect.bisect_right([symbol.address for symbol in self._functions], address) - 1
-        if not start <= address < end or index < 0:
+        return self._functions[index] if start <= address < end and index >= 0 else None
+
+    def where(self, address: int) -> str:
+        """Name an address as ``function+0xoffset``, or as hexadecimal outside the code."""
+        symbol = self.function(address)
+        return f"{symbol.name}+{address - symbol.address:#x}" if symbol else f"{address:#x}"
+
+    def name(self, address: int) -> str:
+        """Name an address of code or data by its symbol, as hexadecimal if there is none."""
+        symbol = self.function(address) or next(
+            (s for s in self.symbols.values() if s.address <= address < s.address + s.size), None
+        )
+        if symbol is None:
             return f"{address:#x}"
-        symbol = self._functions[index]
-        return f"{symbol.name}+{address - symbol.address:#x}"
+        offset = address - symbol.address
+        return f"{symbol.name}+{offset:#x}" if offset else symbol.name
 
     @cached_property
     def instructions(self) -> dict[int, Instruction]:

@@ -58,6 +58,22 @@ class Instructions:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A way in which an instruction names an address."""
+
+    pattern: re.Pattern[str]
+    """over ``mnemonic operands``; its group ``n`` is a number, ``register`` what it is added to,
+    ``sets`` the register that holds the sum from here on"""
+    base: Literal["zero", "start", "end", "register"]
+    """to what the number is added: nothing, the instruction's own address, the one behind it, or
+    what a register holds"""
+    shift: int
+    """by which the number is shifted left before"""
+    plus: int
+    """what is added besides"""
+
+
+@dataclass(frozen=True)
 class Build:
     """What the compilers are told, beyond what is the same for all targets."""
 
@@ -110,6 +126,8 @@ class Target:
     capstone_arch: int
     capstone_mode: int
     instructions: Instructions
+    references: tuple[Reference, ...]
+    """the first that fits says what an instruction refers to"""
     build: Build
 
     def register(self, name: str) -> int:
@@ -148,6 +166,12 @@ def _instructions(data: dict[str, Any]) -> Instructions:
         classes=tuple(
             (name, re.compile(data[name])) for name in ("branch", "system", "store", "load")
         ),
+    )
+
+
+def _reference(data: dict[str, Any]) -> Reference:
+    return Reference(
+        re.compile(data["pattern"]), data["from"], data.get("shift", 0), data.get("plus", 0)
     )
 
 
@@ -196,6 +220,7 @@ def target(name: str) -> Target:
         capstone_arch=int(getattr(capstone, decoder["arch"])),
         capstone_mode=_mode(capstone, decoder["mode"]),
         instructions=_instructions(data["instructions"]),
+        references=tuple(_reference(each) for each in data.get("references", ())),
         build=Build(
             flags=tuple(build["flags"]),
             gcc_flags=tuple(build["gcc_flags"]),
