@@ -5,17 +5,15 @@ import csv
 import io
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import alive, until
+from processes import ZSEMU, alive, on_terminal, until
 from samples import busy_trace
 
 from zsemu import trace
@@ -26,14 +24,6 @@ from zsemu.strategies import strategy
 from zsemu.table import LIMITS
 from zsemu.targets import names as target_names
 from zsemu.targets import target
-
-# Where the tests run in the background of a shell, Ctrl-C is ignored unless this is said.
-ZSEMU = (
-    sys.executable,
-    "-c",
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from zsemu.cli import main; sys.exit(main())",
-)
 
 BAD_C = {
     "broken.c": "int wrong(void) { return nothing; }\n",
@@ -371,24 +361,6 @@ def test_nobody_reads_the_output(place: Path) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait() == 128 + signal.SIGPIPE
-
-
-def on_terminal(*arguments: str, **more: str) -> str:
-    """Run zsemu on a terminal of 160 columns and return all that it wrote there."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", **more}
-    process = subprocess.Popen([*ZSEMU, *arguments], stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:
-            break
-        written += part
-    os.close(ours)
-    assert process.wait() == 0
-    return written.decode()
 
 
 def test_terminal(place: Path) -> None:

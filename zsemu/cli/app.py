@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import check, compare, diff, doctor, sweep, trace
+from zsemu.cli import annotate, check, compare, diff, doctor, sweep, trace
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     help="Compare the ways zsmalloc can map an object that spans two pages.",
     epilog="Example: zsemu compare --arch aarch64,x86_64 --strategy pgtable,./mine.c",
 )
+app.command("annotate")(annotate.annotate)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)

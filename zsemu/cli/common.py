@@ -6,9 +6,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _STYLES: Final = {
     r"(?m)^\S+ +(all \d+|\d+ spanning) maps.*$": "bold",
@@ -27,17 +30,36 @@ def values(options: Iterable[str] | None) -> list[str]:
 
 def emit(text: str) -> None:
     """Print on stdout: as it is, or with colours if that is a terminal."""
-    try:
-        if sys.stdout.isatty():
-            from rich.console import Console
-            from rich.text import Text
+    if sys.stdout.isatty():
+        from rich.text import Text
 
-            styled = Text(text)
-            for expression, style in _STYLES.items():
-                styled.highlight_regex(expression, style)
-            with (console := Console(soft_wrap=True)).capture() as capture:
-                console.print(styled, end="")
-            text = capture.get()
+        styled = Text(text)
+        for expression, style in _STYLES.items():
+            styled.highlight_regex(expression, style)
+        text = _coloured(styled)
+    _write(text)
+
+
+def emit_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines on stdout, each in its style if that is a terminal."""
+    if sys.stdout.isatty():
+        from rich.text import Text
+
+        _write(_coloured(Text.assemble(*((f"{text}\n", style) for text, style in lines))))
+    else:
+        _write("".join(f"{text}\n" for text, _ in lines))
+
+
+def _coloured(styled: "Text") -> str:
+    from rich.console import Console
+
+    with (console := Console(soft_wrap=True)).capture() as capture:
+        console.print(styled, end="")
+    return capture.get()
+
+
+def _write(text: str) -> None:
+    try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""zsemu annotate: what each instruction of a strategy did, beside its source."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from zsemu.cli.common import emit, emit_lines, values, warn, width
+from zsemu.cli.compare import DEFAULT_TRACE, VIOLATION
+from zsemu.errors import ZsemuError
+
+if TYPE_CHECKING:
+    from zsemu.compare import Request
+    from zsemu.strategies import Strategy
+
+GEOMETRY: Final = "chain-8"
+"""of a shape"""
+
+
+class Format(StrEnum):
+    """How it is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def annotate(
+    strategy: Annotated[
+        str, typer.Argument(metavar="STRATEGY|FILE", help="A shipped one, or your C file.")
+    ],
+    arch: Annotated[str, typer.Option(metavar="ARCH", help="The architecture.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STRATEGY|FILE|ARCH",
+            help="Show another strategy, or this one on another architecture, beside it.",
+        ),
+    ] = None,
+    function: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only these functions.")
+    ] = None,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHASE",
+            help="settle, map, access, unmap. [default: all but access: what the strategy does]",
+        ),
+    ] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="Only spanning, spanning_read, spanning_write or spanning_update operations."
+            " [default: total]",
+        ),
+    ] = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help=f"What to replay. [default: {DEFAULT_TRACE}]"),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPE",
+            help="Instead of a trace one operation: read, write, update, allocate or free, on an"
+            " object of so many bytes in such a slot of a zspage of its own, with objects beside"
+            " it: read:1632/2. A map of its first 800 bytes only: read:1632/2:800. Right after"
+            " another map in the same zspage: read:3600/4,after=write/3.",
+        ),
+    ] = None,
+    geometry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
+            " [default: of the kernel that the trace was recorded on; chain-8 for a shape]",
+        ),
+    ] = None,
+    page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
+    operations: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
+    ] = None,
+    cc: Annotated[
+        str,
+        typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
+    ] = "zig",
+    hot: Annotated[
+        bool,
+        typer.Option(
+            "--hot", help="The hottest instructions first; with --against what differs most."
+        ),
+    ] = False,
+    format: Annotated[Format, typer.Option("--format")] = Format.TEXT,
+) -> None:
+    """Show what each instruction of a strategy did: source and disassembly interleaved.
+
+    How often each was executed, its loads, stores and their bytes, as sums over a trace, or for one
+    operation with --shape. Two strategies are aligned instruction by instruction and what differs
+    is marked; two architectures line by line of C. They stand beside each other where the terminal
+    is wide enough, some 160 columns. A trace is replayed twice; where that takes too long,
+    --operations or --shape narrow it.
+
+    Exit status: 0 fine, 1 the strategy has violations, 2 bad use or input.
+
+    Example: zsemu annotate copy --arch arm --against ./mine.c --scope spanning --hot
+    """
+    from zsemu import annotatereport, doctor, targets
+    from zsemu.annotate import annotate as run
+    from zsemu.cli.progress import bar
+    from zsemu.compare import check, warnings
+    from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
+    from zsemu.oneshape import parse
+
+    phases = _known("phase", values(phase), PHASES) or STRATEGY_PHASES
+    scope = _known("scope", [scope or "total"], SCOPES)[0]
+    one = parse(shape) if shape else None
+    if one and (trace or operations or scope != "total"):
+        raise ZsemuError("--shape is one operation: leave out --trace, --operations and --scope")
+    archs, labels = _cells(strategy, arch, against)
+    request = _request(
+        archs,
+        labels,
+        trace or DEFAULT_TRACE,
+        geometry or (GEOMETRY if one else None),
+        page_size=page_size,
+        operations=operations,
+        cc=cc,
+    )
+    check(request)
+    for line in () if one else warnings(request):
+        warn(line)
+    doctor.ensure(map(targets.target, request.archs))
+    with bar() as watch:
+        listings = run(request, shape=one, scope=scope, phases=phases, watch=watch)
+    broken = [listing for listing in listings if not listing.intact]
+    for listing in broken:
+        first = f"{listing.violation_count} violations, first {listing.violations[0]}"
+        emit(f"{listing.title}: BROKEN: {first}; zsemu check has more\n")
+    if broken:
+        raise typer.Exit(VIOLATION)
+    annotation = annotatereport.annotation(request, listings, shape=shape, phases=phases)
+    functions = tuple(values(function))
+    if format == Format.JSON:
+        emit(annotatereport.as_json(annotation, functions=functions))
+    else:
+        emit_lines(annotatereport.text(annotation, functions=functions, hot=hot, width=width()))
+
+
+def _known(what: str, names: Sequence[str], there: Iterable[str]) -> tuple[str, ...]:
+    """Return the names; ZsemuError if one is not there."""
+    for name in names:
+        if name not in there:
+            raise ZsemuError(f"no {what} {name!r}: there are {', '.join(there)}")
+    return tuple(names)
+
+
+def _cells(
+    strategy: str, arch: str, against: str | None
+) -> "tuple[tuple[str, ...], dict[str, Strategy]]":
+    """Return the architectures and strategies to show: one of each, or two of one of them."""
+    from zsemu import strategies, targets
+    from zsemu.compare import label
+
+    targets.target(arch)
+    chosen = [strategies.strategy(strategy)]
+    if against is None:
+        return (arch,), label(chosen)
+    archs = [arch]
+    if against in targets.names():
+        archs.append(against)
+    elif against in strategies.names() or against.endswith(".c") or "/" in against:
+        chosen.append(strategies.strategy(against))
+    else:
+        raise ZsemuError(
+            f"--against {against}: no strategy ({', '.join(strategies.names())}, or the path of a"
+            f" C file) and no architecture ({', '.join(targets.names())})"
+        )
+    labels = label(chosen)
+    if len(set(archs)) * len(labels) < 2:
+        raise ZsemuError(f"--against {against}: the same again, of which nothing could differ")
+    return tuple(archs), labels
+
+
+def _request(
+    archs: tuple[str, ...],
+    labels: "dict[str, Strategy]",
+    trace: str,
+    geometry: str | None,
+    *,
+    page_size: int,
+    operations: int | None,
+    cc: str,
+) -> "Request":
+    from zsemu import trace as traces
+    from zsemu.compare import Request
+
+    replayed = traces.TraceFile(traces.find(trace))
+    return Request(
+        archs=archs,
+        strategies=labels,
+        trace=replayed.head(operations) if operations else replayed,
+        geometry=geometry or replayed.metadata.geometry,
+        page_size=page_size,
+        cc=cc,
+    )
