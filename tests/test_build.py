@@ -440,7 +440,7 @@ def test_hooks_are_built_once(
         hooks.build_library()
         return sorted(path for path in empty_cache.rglob("*") if path.suffix == ".so")
 
-    monkeypatch.setattr(hooks, "_run", run)
+    monkeypatch.setattr(build_module, "_run", run)
     try:
         assert len(libraries()) == 1
         assert len(libraries()) == 1

@@ -6,18 +6,23 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from processes import ZSEMU, alive, on_terminal, until
 from samples import busy_trace
 
 from zsemu import trace
 from zsemu.cli import main
+from zsemu.cli.app import app
 from zsemu.results import load
 from zsemu.strategies import names as strategy_names
 from zsemu.strategies import strategy
@@ -135,10 +140,31 @@ def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"zsemu: .*'comapre'.*\n", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("verb", ["compare", "list"])
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
-    assert main([verb, "--help"]) == 0
-    assert f"Example: zsemu {verb}" in capsys.readouterr().out
+def verbs() -> dict[str, Any]:
+    """Return every command, by what is typed behind zsemu."""
+    found: dict[str, Any] = {}
+    waiting: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
+    for name, command in waiting:
+        if hasattr(command, "commands"):
+            waiting += [(f"{name} {each}".strip(), one) for each, one in command.commands.items()]
+        else:
+            found[name] = command
+    return found
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_every_verb_has_an_example_that_fits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*verb.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    # In one line, which can be pasted.
+    (line,) = re.findall(rf"^  Example: zsemu {verb}\b(.*)$", out, re.MULTILINE)
+    words = shlex.split(line.partition(" | ")[0])
+    verbs()[verb].make_context(verb, list(words))
+    with pytest.raises(typer.TyperException, match="--nonsense"):
+        verbs()[verb].make_context(verb, [*words, "--nonsense"])
 
 
 def test_same_bytes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,6 +284,88 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"\n +{name} +{target(name).cpu_model}\n", out)
 
 
+def test_quiet(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (*SHORT, "--strategy", "sg,copy", "--page-size", "16384")
+    for asked in ((), ("--format", "csv")):
+        assert main([*arguments, *asked]) == 0
+        loud = capsys.readouterr()
+        assert "warning" in loud.err
+        for option in ("-q", "--quiet"):
+            assert main([option, *arguments, *asked]) == 0
+            assert capsys.readouterr() == (loud.out, "")
+    # What is wrong is said all the same, and the next run is as loud as ever.
+    assert main(["-q", *SHORT, "--strategy", "nope"]) == 2
+    assert "'nope'" in capsys.readouterr().err
+    assert main(list(arguments)) == 0
+    assert "warning" in capsys.readouterr().err
+
+
+def test_quiet_and_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-q", "-v", "list"]) == 2
+    assert capsys.readouterr() == ("", "zsemu: --quiet and --verbose: choose one\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("zsemu comp", ["compare"]),
+        ("zsemu trace i", ["import", "info"]),
+        ("zsemu compare --relat", ["--relative-to"]),
+        ("zsemu compare --arch ", list(target_names())),
+        ("zsemu compare --arch ar", ["arm"]),
+        ("zsemu doctor --arch arm,riscv64,r", ["arm,riscv64,riscv32"]),
+        ("zsemu check --arch arm --arch i", ["i386"]),
+        ("zsemu sweep -o x --arch aa", ["aarch64"]),
+        ("zsemu compare --strategy swap-", ["swap-min", "swap-lazy"]),
+        ("zsemu compare --strategy copy,h", ["copy,half.c"]),
+        ("zsemu compare --strategy ./h", ["./half.c"]),
+        ("zsemu check copy sg b", ["broken.c"]),
+        ("zsemu compare --relative-to pg", ["pgtable"]),
+        ("zsemu compare --trace sq", ["sqlite-lzo-rle"]),
+        ("zsemu trace info z", ["zsmapbench"]),
+        ("zsemu compare --geometry chain-1", ["chain-16"]),
+        ("zsemu check --geometry 2012,c", ["2012,chain-4", "2012,chain-8", "2012,chain-16"]),
+        ("zsemu compare --format m", ["markdown"]),
+        # Nothing: then the shell completes files.
+        ("zsemu diff ou", []),
+        ("zsemu compare --trace ./sh", []),
+    ],
+)
+def test_completion(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    becomes: list[str],
+) -> None:
+    """What bash is told that the last word of a command line may become."""
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    monkeypatch.setenv("_ZSEMU_COMPLETE", "complete_bash")
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert (caught.value.code, capsys.readouterr().out.split()) == (0, becomes)
+
+
+@pytest.mark.external
+def test_completion_in_bash(place: Path) -> None:
+    script = """
+        eval "$(zsemu --show-completion)"
+        COMP_WORDS=(zsemu compare --arch i386,ri) COMP_CWORD=3
+        _zsemu_completion zsemu
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    where = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": where, "HOME": str(place)},
+    )
+    assert (done.stdout.split(), done.stderr) == (["i386,riscv64", "i386,riscv32"], "")
+
+
 # With processes of their own.
 
 
@@ -354,13 +462,48 @@ def test_killed_worker(place: Path) -> None:
     assert not (place / "out.json").exists()
 
 
-def test_nobody_reads_the_output(place: Path) -> None:
-    process = start(*SHORT, "--strategy", "copy")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*SHORT, "--strategy", "copy"),
+        ("check", "sg", "--arch", "arm", "-k", "2012, 4 KiB"),
+        ("doctor", "--arch", "arm"),
+        ("list",),
+        ("--version",),
+        ("trace", "info", "zsmapbench"),
+        ("trace", "synth", "zsmapbench", "-o", "made.npz"),
+    ],
+    ids=" ".join,
+)
+def test_nobody_reads_the_output(place: Path, arguments: tuple[str, ...]) -> None:
+    process = start(*arguments)
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait() == 128 + signal.SIGPIPE
+
+
+def test_verbose(place: Path) -> None:
+    """The commands of a run with nothing compiled yet, pasted, compile the same once more."""
+    cache = place / "cache"
+    process = start("-v", *SHORT, "--strategy", "copy", ZSEMU_CACHE=str(cache))
+    out, err = process.communicate()
+    assert process.returncode == 0 and "intact" in out
+    lines = err.splitlines()
+    made = {path: path.read_bytes() for path in cache.glob("*/*") if path.suffix in (".elf", ".so")}
+    assert len(lines) == len(made) == 3
+    for line in lines:
+        path = Path(shlex.split(line)[-1])
+        path.unlink()
+        subprocess.run(line, shell=True, check=True, env={**os.environ, "HOME": str(place)})
+        assert path.read_bytes() == made.pop(path)
+    assert made == {}
+
+    process = start("--verbose", *SHORT, "--strategy", "copy", ZSEMU_CACHE=str(cache))
+    again, err = process.communicate()
+    (image,) = cache.glob("images/arm-copy-*.elf")
+    assert (again, err) == (out, f"# cached: {image}\n")
 
 
 def test_terminal(place: Path) -> None:
@@ -373,9 +516,22 @@ def test_terminal(place: Path) -> None:
     assert "intact" in plain and not re.search(r"\x1b\[[0-9;]*3\d[m;]", plain)
 
 
-def test_pipe_is_clean(place: Path) -> None:
-    process = start(*SHORT, "--strategy", "copy", COLUMNS="80")
+def test_terminal_without_a_bar(place: Path) -> None:
+    for option in ("-q", "-v"):
+        screen = on_terminal(option, *SHORT, "--strategy", "copy")
+        assert "intact" in screen and "replaying" not in screen and "arm copy" not in screen
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(*SHORT, "--strategy", "copy"), ("trace", "info", "zsmapbench"), ("list",), ("--help",)],
+    ids=" ".join,
+)
+def test_pipe_is_clean(place: Path, arguments: tuple[str, ...]) -> None:
+    """Also where a CI service would like colours."""
+    process = start(*arguments, COLUMNS="80", FORCE_COLOR="1", CLICOLOR_FORCE="1")
     out, err = process.communicate()
     assert process.returncode == 0 and err == ""
     assert "\x1b" not in out and "\r" not in out
-    assert max(map(len, out.split("\n"))) <= 84
+    # No wider than asked for, but for what cannot be wrapped.
+    assert arguments[0] == "trace" or max(map(len, out.split("\n"))) <= 84

@@ -258,12 +258,6 @@ def test_file_that_does_not_compile_is_bad_use(
     assert "nothing" in err
 
 
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "--help")
-    assert status == 0
-    assert "Example: zsemu check ./mine.c --arch arm,riscv64" in " ".join(out.split())
-
-
 def test_everything_is_checked_unless_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Request] = []
 

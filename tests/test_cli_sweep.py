@@ -37,12 +37,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sweep", "--help"]) == 0
-    out, err = capsys.readouterr()
-    assert "Example: zsemu sweep" in out and err == ""
-
-
 def test_sweep(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ("--page-size", "4096", "--page-size", "16384")
     asked = (*SHORT, "--strategy", "copy,pgtable", *sizes, "--optimisation", "O2,Os")

@@ -144,8 +144,3 @@ def test_record_without_zsmalloc(tmp_path: Path) -> None:
     (tmp_path / "kallsyms").write_text("0 T _stext\n")
     message = failure(run("record", "--kallsyms", tmp_path / "kallsyms"))
     assert "modprobe zsmalloc" in message
-
-
-@pytest.mark.parametrize("verb", ["import", "info", "record"])
-def test_help_has_an_example(verb: str) -> None:
-    assert f"Example: zsemu trace {verb}" in run(verb, "--help").stdout

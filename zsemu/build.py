@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from zsemu.errors import ZsemuError
-from zsemu.paths import ARCH, replacing
+from zsemu.paths import ARCH, VERBOSE, replacing
 from zsemu.paths import cache as cache_directory
 from zsemu.strategies import Strategy
 from zsemu.targets import Target
@@ -58,6 +58,17 @@ class Compiler:
     """first line of ``--version``"""
 
 
+def verbose() -> bool:
+    """Return whether the commands that compile something are printed."""
+    return bool(os.environ.get(VERBOSE))
+
+
+@cache
+def _say(line: str) -> None:
+    """Print a line on stderr, once."""
+    sys.stderr.write(f"{line}\n")
+
+
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     # zig keeps caches of its own: beside ours, not in the user's home.
     zig = str(cache_directory() / "zig")
@@ -76,6 +87,21 @@ def cache_folder(name: str) -> Path:
             " set ZSEMU_CACHE to a directory that can be written to"
         ) from error
     return directory
+
+
+def compile_to(output: Path, command: Sequence[str], complaint: str) -> None:
+    """Run a compiler's command, to which the name of what it writes is added.
+
+    ``output`` is there whole or not at all: then ZsemuError with ``complaint``, and as its detail
+    the command, as it can be pasted into a shell, and the compiler's message.
+    """
+    pasted = shlex.join([*command, "-o", str(output)])
+    if verbose():
+        _say(pasted)
+    with replacing(output) as stream:
+        done = _run([*command, "-o", stream.name])
+        if done.returncode:
+            raise ZsemuError(complaint, detail=f"{pasted}\n{done.stderr.rstrip()}")
 
 
 @cache
@@ -169,9 +195,10 @@ def inputs(target: Target, strategy: Strategy) -> list[Path]:
     return list(dict.fromkeys([*found, *strategy_files(strategy)]))
 
 
-def _explain(strategy: Strategy, target: Target, command: list[str], message: str) -> ZsemuError:
-    undefined = set(_UNDEFINED.findall(message))
-    error = _ERROR.search(message)
+def _explain(strategy: Strategy, error: ZsemuError, where: str) -> ZsemuError:
+    """Say more precisely why a strategy does not compile, if the compiler's message tells."""
+    undefined = set(_UNDEFINED.findall(error.detail))
+    first = _ERROR.search(error.detail)
     if missing := [name for name in _REQUIRED if name in undefined]:
         line = f"{strategy.path}: does not define {' and '.join(missing)}, as arch/zs.h asks"
     elif undefined:
@@ -180,11 +207,11 @@ def _explain(strategy: Strategy, target: Target, command: list[str], message: st
             f"{strategy.path}: needs {', '.join(sorted(undefined))}, which the guest does not have:"
             " it has zs_copy() and zs_swap(), and no C library"
         )
-    elif error:
-        line = f"{error['where']}: does not compile for {target.name}: {error['what']}"
+    elif first:
+        line = f"{first['where']}: {where}: {first['what']}"
     else:
-        line = f"{strategy.path}: does not compile for {target.name}"
-    return ZsemuError(line, detail=f"{shlex.join(command)}\n{message.rstrip()}")
+        return error
+    return ZsemuError(line, detail=error.detail)
 
 
 def image_digest(
@@ -227,23 +254,24 @@ def build(
     directory = cache_folder("images")
     image = directory / f"{target.name}-{strategy.name}-{digest[:24]}.elf"
     if image.exists():
+        if verbose():
+            _say(f"# cached: {image}")
         return image
 
     found = compiler(cc, target)
-    flags = _flags(cc, target, page_shift, optimisation)
-    with replacing(image) as stream:
-        command = [
-            *found.command,
-            *flags,
-            f"-I{ARCH}",
-            f"-I{ARCH / target.name}",
-            *LINK_FLAGS,
-            *("-T", str(ARCH / "image.lds")),
-            *("-o", str(stream.name)),
-            *(str(path) for path in _sources(target)),
-            str(strategy.path),
-        ]
-        done = _run(command)
-        if done.returncode:
-            raise _explain(strategy, target, command, done.stderr)
+    command = [
+        *found.command,
+        *_flags(cc, target, page_shift, optimisation),
+        f"-I{ARCH}",
+        f"-I{ARCH / target.name}",
+        *LINK_FLAGS,
+        *("-T", str(ARCH / "image.lds")),
+        *(str(path) for path in _sources(target)),
+        str(strategy.path),
+    ]
+    complaint = f"does not compile for {target.name}"
+    try:
+        compile_to(image, command, f"{strategy.path}: {complaint}")
+    except ZsemuError as error:
+        raise _explain(strategy, error, complaint) from None
     return image

@@ -14,12 +14,10 @@ import unicorn
 from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
-from zsemu.build import _run, cache_folder, zig
+from zsemu.build import cache_folder, compile_to, zig
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
-from zsemu.errors import ZsemuError
 from zsemu.image import ALIGNED, STRING, Image
 from zsemu.memory import RAM_BASE, Memory
-from zsemu.paths import replacing
 from zsemu.strategies import PROMISES
 
 ENTRIES = ("zs_settle", "zs_map_object", "zs_access_out", "zs_access_in", "zs_unmap_object")
@@ -108,10 +106,8 @@ def _library() -> ctypes.CDLL:
     digest.update(_SOURCE.read_bytes())
     library = cache_folder("hooks") / f"hooks-{digest.hexdigest()[:24]}.so"
     if not library.exists():
-        with replacing(library) as stream:
-            done = _run([*zig(), "cc", *_FLAGS, "-o", str(stream.name), str(_SOURCE)])
-            if done.returncode:
-                raise ZsemuError("the native hooks do not compile here", detail=done.stderr)
+        command = [*zig(), "cc", *_FLAGS, str(_SOURCE)]
+        compile_to(library, command, "the native hooks do not compile here")
     return ctypes.CDLL(str(library))
 
 

@@ -4,6 +4,8 @@
 What a verb works with is imported when it runs, so that ``--help`` is there at once.
 """
 
+import inspect
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,9 +14,10 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import annotate, check, compare, diff, doctor, sweep, trace
+from zsemu.cli import annotate, check, common, compare, diff, doctor, sweep, trace
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
+from zsemu.paths import VERBOSE
 
 OK: Final = 0
 BAD_INPUT: Final = 2
@@ -35,6 +38,10 @@ app.command("doctor")(doctor.doctor)
 app.command("list")(list_.list_)
 app.command("sweep")(sweep.sweep)
 app.add_typer(trace.app, name="trace")
+for _command in (*app.registered_commands, *trace.app.registered_commands):
+    # Else an example would be wrapped, and could not be pasted.
+    _text = inspect.cleandoc(getattr(_command.callback, "__doc__", ""))
+    _command.help = _text.replace("Example:", "\b\nExample:")
 
 
 def _print_version(asked: bool) -> None:
@@ -42,7 +49,7 @@ def _print_version(asked: bool) -> None:
         return
     from zsemu.cli.list import version
 
-    typer.echo(version())
+    common.emit(f"{version()}\n")
     raise typer.Exit
 
 
@@ -58,7 +65,23 @@ def _root(
             help="Name the versions of zsemu, compiler, Unicorn and the CPU models, and exit.",
         ),
     ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print what is asked for only: no warnings, no bar."),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Print the commands that compile something, on stderr."
+        ),
+    ] = False,
 ) -> None:
+    if quiet and verbose:
+        raise ZsemuError("--quiet and --verbose: choose one")
+    common.quiet = quiet
+    if verbose:
+        # For the worker processes, too.
+        os.environ[VERBOSE] = "1"
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(BAD_INPUT)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit, values, width
+from zsemu.cli.common import (
+    ARCHS,
+    CC,
+    JOBS,
+    complete_geometry,
+    complete_strategy,
+    emit,
+    values,
+    width,
+)
 
 FAILED: Final = 1
 
@@ -34,12 +43,10 @@ def check(
             metavar="STRATEGY|FILE",
             help="Shipped ones by name, others by their C file. [default: all shipped]",
             show_default=False,
+            autocompletion=complete_strategy,
         ),
     ] = None,
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARCH", help="Architectures. [default: all]"),
-    ] = None,
+    arch: Annotated[list[str] | None, ARCHS] = None,
     page_size: Annotated[
         list[str] | None,
         typer.Option(metavar="BYTES", help="4096, 16384, 65536. [default: all]"),
@@ -50,6 +57,7 @@ def check(
             metavar="NAME",
             help="Size classes of: 2012, chain-4, chain-8, chain-16."
             " [default: all with pages of 4096 bytes, chain-8 with larger ones]",
+            autocompletion=complete_geometry,
         ),
     ] = None,
     only: Annotated[
@@ -61,10 +69,7 @@ def check(
             " 'chain-8, 4 KiB pages', 'sequences, chain-8' and 'properties'.",
         ),
     ] = "",
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes. [default: as many as CPUs]"),
-    ] = None,
+    jobs: Annotated[int | None, JOBS] = None,
     format: Annotated[
         Format,
         typer.Option(
@@ -82,10 +87,7 @@ def check(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Of the sequences: another one, others.")
     ] = 0,
-    cc: Annotated[
-        str,
-        typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
-    ] = "zig",
+    cc: Annotated[str, CC] = "zig",
 ) -> None:
     """Prove strategies right on every architecture, or show the smallest case in which they fail.
 

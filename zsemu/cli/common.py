@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What several verbs share: options of several values, output, progress."""
+"""What several verbs share: their options and how the shell completes them, and output."""
 
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -20,6 +21,80 @@ _STYLES: Final = {
     r"(?m)\bBROKEN$|\b\d+ violations?\b": "bold red",
 }
 """what is set off in a table on a terminal"""
+
+quiet = False
+"""whether --quiet was given: neither warnings nor notes nor progress"""
+
+
+def _complete(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Return what a value may become; of several with commas between them, the last."""
+    before, comma, last = incomplete.rpartition(",")
+    given = before.split(",")
+    return [
+        f"{before}{comma}{name}" for name in names if name.startswith(last) and name not in given
+    ]
+
+
+def complete_arch(incomplete: str) -> list[str]:
+    """Return the architectures that begin so."""
+    from zsemu import targets
+
+    return _complete(incomplete, targets.names())
+
+
+def complete_strategy(incomplete: str) -> list[str]:
+    """Return the shipped strategies and the C files that begin so; the shell knows directories."""
+    from zsemu import strategies
+
+    last = incomplete.rpartition(",")[2]
+    folder = last[: last.rfind("/") + 1]
+    files = sorted(f"{folder}{path.name}" for path in Path(folder).glob("*.c"))
+    return _complete(incomplete, [*strategies.names(), *files])
+
+
+def complete_trace(incomplete: str) -> list[str]:
+    """Return the traces of zsemu's own that begin so; the shell knows files."""
+    from zsemu import trace
+
+    return [name for name in trace.names() if name.startswith(incomplete)]
+
+
+def complete_geometry(incomplete: str) -> list[str]:
+    """Return the geometries that begin so."""
+    from zsemu import geometry
+
+    return _complete(incomplete, geometry.NAMES)
+
+
+ARCHS: Final = typer.Option(
+    "--arch",
+    metavar="ARCH",
+    help="Architectures. [default: all]",
+    autocompletion=complete_arch,
+)
+STRATEGIES: Final = typer.Option(
+    "--strategy",
+    metavar="NAME|FILE",
+    help="Strategies: shipped ones by name, others by their C file. [default: all shipped]",
+    autocompletion=complete_strategy,
+)
+TRACE: Final = typer.Option(
+    "--trace", metavar="NAME|FILE", help="What to replay.", autocompletion=complete_trace
+)
+OPERATIONS: Final = typer.Option(
+    "--operations", min=1, metavar="N", help="Only the first N of the trace."
+)
+GEOMETRY: Final = typer.Option(
+    "--geometry",
+    metavar="NAME",
+    help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
+    " [default: of the kernel that the trace was recorded on]",
+    autocompletion=complete_geometry,
+)
+CC: Final = typer.Option("--cc", metavar="CC", help="zig, or the cross compilers of gcc, or clang.")
+JOBS: Final = typer.Option(
+    "--jobs", min=1, metavar="N", help="Processes. [default: as many as CPUs]"
+)
 
 
 def values(options: Iterable[str] | None) -> list[str]:
@@ -75,4 +150,10 @@ def width() -> int:
 
 def warn(line: str) -> None:
     """Print a warning, on stderr."""
-    sys.stderr.write(f"zsemu: warning: {line}\n")
+    note(f"zsemu: warning: {line}\n")
+
+
+def note(text: str) -> None:
+    """Print what stands beside the output, on stderr, unless that is to be quiet."""
+    if not quiet:
+        sys.stderr.write(text)

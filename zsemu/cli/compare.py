@@ -9,16 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit, values, warn, width
+from zsemu.cli.common import (
+    ARCHS,
+    CC,
+    GEOMETRY,
+    JOBS,
+    OPERATIONS,
+    STRATEGIES,
+    TRACE,
+    complete_strategy,
+    emit,
+    note,
+    values,
+    warn,
+    width,
+)
 from zsemu.cli.diff import LIMIT, REGRESSION, DiffFormat, judge, show
 from zsemu.errors import ZsemuError
+from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
-    from zsemu.compare import Request
     from zsemu.results import Document
     from zsemu.strategies import Strategy
 
-DEFAULT_TRACE: Final = "compile-zstd"
 VIOLATION: Final = 1
 
 
@@ -32,32 +45,12 @@ class Format(StrEnum):
 
 
 def compare(
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARCH", help="Architectures. [default: all]"),
-    ] = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Strategies: shipped ones by name, others by their C file. [default: all shipped]",
-        ),
-    ] = None,
-    trace: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What to replay.")
-    ] = DEFAULT_TRACE,
-    geometry: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
-            " [default: of the kernel that the trace was recorded on]",
-        ),
-    ] = None,
+    arch: Annotated[list[str] | None, ARCHS] = None,
+    strategy: Annotated[list[str] | None, STRATEGIES] = None,
+    trace: Annotated[str, TRACE] = DEFAULT_TRACE,
+    geometry: Annotated[str | None, GEOMETRY] = None,
     page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
-    operations: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
-    ] = None,
+    operations: Annotated[int | None, OPERATIONS] = None,
     regions: Annotated[
         bool,
         typer.Option(
@@ -66,20 +59,16 @@ def compare(
             " they are always counted: csv and json hold them anyway.",
         ),
     ] = False,
-    cc: Annotated[
-        str,
-        typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
-    ] = "zig",
+    cc: Annotated[str, CC] = "zig",
     relative_to: Annotated[
         str,
         typer.Option(
-            metavar="NAME|FILE", help="The strategy that ratios are to; it always runs, too."
+            metavar="NAME|FILE",
+            help="The strategy that ratios are to; it always runs, too.",
+            autocompletion=complete_strategy,
         ),
     ] = "copy",
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes. [default: as many as CPUs]"),
-    ] = None,
+    jobs: Annotated[int | None, JOBS] = None,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the results there, with all counts."),
@@ -110,7 +99,7 @@ def compare(
     from zsemu import baseline as baselines
     from zsemu import doctor, targets
     from zsemu.cli.progress import bar
-    from zsemu.compare import check, run, warnings
+    from zsemu.compare import check, request, run, warnings
     from zsemu.diffreport import text
     from zsemu.results import save
 
@@ -122,21 +111,21 @@ def compare(
     if save_baseline:
         baselines.path(save_baseline)
     labels, base = _strategies(values(strategy), relative_to)
-    request = _request(
+    asked = request(
         archs=values(arch),
-        labels=labels,
+        strategies=labels,
         trace=trace,
+        operations=operations,
         geometry=geometry,
         page_size=page_size,
-        operations=operations,
         cc=cc,
     )
-    check(request)
-    for line in warnings(request):
+    check(asked)
+    for line in warnings(asked):
         warn(line)
-    doctor.ensure(map(targets.target, request.archs))
+    doctor.ensure(map(targets.target, asked.archs))
     with bar() as watch:
-        document = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
+        document = run(asked, jobs=jobs or os.cpu_count() or 1, watch=watch)
     if json:
         save(document, json)
     _show(document, base, format, split=regions)
@@ -168,34 +157,6 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
     return labels, same[0]
 
 
-def _request(
-    *,
-    archs: list[str],
-    labels: "dict[str, Strategy]",
-    trace: str,
-    geometry: str | None,
-    page_size: int,
-    operations: int | None,
-    cc: str,
-) -> "Request":
-    from zsemu import targets
-    from zsemu import trace as traces
-    from zsemu.compare import Request
-
-    # Before the trace: what is quickly seen to be wrong is said at once.
-    for name in archs:
-        targets.target(name)
-    replayed = traces.TraceFile(traces.find(trace))
-    return Request(
-        archs=tuple(archs) or targets.names(),
-        strategies=labels,
-        trace=replayed.head(operations) if operations else replayed,
-        geometry=geometry or replayed.metadata.geometry,
-        page_size=page_size,
-        cc=cc,
-    )
-
-
 def _show(document: "Document", base: str, format: Format, *, split: bool) -> None:
     """Print the results, and what must stand beside them: on stderr, where that is no table."""
     from zsemu import table
@@ -207,4 +168,4 @@ def _show(document: "Document", base: str, format: Format, *, split: bool) -> No
         emit(table.markdown(document, relative_to=base, split=split))
     else:
         emit(dumps(document) if format == Format.JSON else table.comma_separated(document))
-        sys.stderr.write(table.notes(document, width=width()))
+        note(table.notes(document, width=width()))

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit, values
+from zsemu.cli.common import ARCHS, emit, values
 
 UNTRUSTED: Final = 1
 _NAME: Final = 14
@@ -22,10 +22,7 @@ class Format(StrEnum):
 
 
 def doctor(
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARCH", help="Architectures. [default: all]"),
-    ] = None,
+    arch: Annotated[list[str] | None, ARCHS] = None,
     format: Annotated[
         Format, typer.Option("--format", help="A line for each part, or a document.")
     ] = Format.TEXT,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A progress bar on stderr: what is running, and how long it will take; only on a terminal."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from zsemu.build import verbose
+from zsemu.cli import common
 from zsemu.pool import Stages
 
 
@@ -43,11 +46,15 @@ class Bar(Stages):
 
 @contextmanager
 def bar() -> Iterator[Stages]:
-    """Yield what tasks report to; a bar, gone at the end, if stderr is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """Yield what tasks report to; a bar, gone at the end, if stderr is a terminal.
+
+    No bar where that is to be quiet, or where the compilers' commands are printed there.
+    """
+    # Rich would take FORCE_COLOR, as CI services set it, for a terminal.
+    if common.quiet or verbose() or not sys.stderr.isatty():
         yield Stages()
         return
+    console = Console(stderr=True)
     running = TextColumn(
         "{task.fields[running]}",
         markup=False,

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsemu.cli.common import emit, values, warn
-from zsemu.cli.compare import DEFAULT_TRACE, VIOLATION
+from zsemu.cli.common import (
+    ARCHS,
+    GEOMETRY,
+    JOBS,
+    OPERATIONS,
+    STRATEGIES,
+    TRACE,
+    emit,
+    values,
+    warn,
+)
+from zsemu.cli.compare import VIOLATION
 from zsemu.errors import ZsemuError
+from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
     from zsemu.cluster import Cluster
@@ -24,28 +35,10 @@ def sweep(
             "--output", "-o", metavar="DIR", help="Keep what is computed, and results, there."
         ),
     ],
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARCH", help="Architectures. [default: all]"),
-    ] = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Strategies: shipped ones by name, others by their C file. [default: all shipped]",
-        ),
-    ] = None,
-    trace: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="What to replay.")
-    ] = DEFAULT_TRACE,
-    geometry: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
-            " [default: of the kernel that the trace was recorded on]",
-        ),
-    ] = None,
+    arch: Annotated[list[str] | None, ARCHS] = None,
+    strategy: Annotated[list[str] | None, STRATEGIES] = None,
+    trace: Annotated[str, TRACE] = DEFAULT_TRACE,
+    geometry: Annotated[list[str] | None, GEOMETRY] = None,
     page_size: Annotated[
         list[str] | None,
         typer.Option(metavar="BYTES", help="4096, 16384 or 65536. [default: 4096]"),
@@ -60,13 +53,8 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="LEVEL", help="O0, O1, O2, O3 or Os. [default: O2]"),
     ] = None,
-    operations: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes. [default: as many as CPUs]"),
-    ] = None,
+    operations: Annotated[int | None, OPERATIONS] = None,
+    jobs: Annotated[int | None, JOBS] = None,
     cluster: Annotated[
         str | None,
         typer.Option(

@@ -2,25 +2,29 @@
 """zsemu trace: imports, describes, records and synthesises traces."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from zsemu import ftrace, geometry, record, synth, trace, traceinfo
+from zsemu.cli.common import complete_geometry, complete_trace, emit
 from zsemu.errors import ZsemuError
+
+if TYPE_CHECKING:
+    from zsemu.trace import Trace
 
 app = typer.Typer(no_args_is_help=True, help="Import, describe, record and synthesise traces.")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return table
+def _table(*rows: Sequence[str]) -> list[str]:
+    """Return lines of a table: the first column flush left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return lines
 
 
 def _percent(part: int, whole: int) -> str:
@@ -38,7 +42,10 @@ def import_(
     ] = None,
     geometry: Annotated[
         str | None,
-        typer.Option(help=f"Its geometry: {', '.join(geometry.NAMES)}; default: by the kernel"),
+        typer.Option(
+            help="Its geometry: 2012, chain-4, chain-8, chain-16; default: by the kernel",
+            autocompletion=complete_geometry,
+        ),
     ] = None,
     page_size: Annotated[
         int | None,
@@ -50,115 +57,146 @@ def import_(
 
     Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
     """
-    console = Console(soft_wrap=True, highlight=False)
+    from zsemu import ftrace, trace
+
     if output.exists() and recording.exists() and output.samefile(recording):
         raise ZsemuError(f"{output}: is the recording itself; give another name with -o")
     imported, report = ftrace.import_text(
         recording, kernel=kernel, geometry=geometry, page_size=page_size, provenance=provenance
     )
     trace.save(imported, output)
-    for note in report.notes():
-        console.print(note, markup=False)
     metadata = imported.metadata
-    console.print(
-        f"{len(imported)} operations written to {output}; kernel {metadata.kernel}, "
-        f"geometry {metadata.geometry}, page size {metadata.page_size}",
-        markup=False,
-    )
+    lines = [
+        *report.notes(),
+        f"{len(imported)} operations written to {output}; kernel {metadata.kernel},"
+        f" geometry {metadata.geometry}, page size {metadata.page_size}",
+    ]
     if kernel is None and metadata.kernel == "unknown" and geometry is None:
-        console.print(
-            f"geometry {metadata.geometry} is a guess: the recording does not name its kernel; "
-            "give --kernel",
-            markup=False,
+        lines.append(
+            f"geometry {metadata.geometry} is a guess: the recording does not name its kernel;"
+            " give --kernel"
         )
+    emit("\n".join([*lines, ""]))
 
 
-def _print_info(console: Console, shown: trace.Trace) -> None:
+def _info(shown: "Trace") -> list[str]:
+    """Return the lines that say what is in a trace."""
+    import numpy as np
+
+    from zsemu import geometry, traceinfo
+    from zsemu.trace import Operation
+
     metadata, figures = shown.metadata, traceinfo.info(shown)
-    console.print(
-        f"{shown.name}: kernel {metadata.kernel}, geometry {metadata.geometry}, "
-        f"page size {metadata.page_size}",
+    lines = [
+        f"{shown.name}: kernel {metadata.kernel}, geometry {metadata.geometry},"
+        f" page size {metadata.page_size}",
         *filter(None, [metadata.provenance]),
         *metadata.notes,
-        sep="\n",
-        markup=False,
-        soft_wrap=True,
-    )
+    ]
 
-    maps = sum(count for kind, count in figures.operations.items() if kind >= trace.Operation.READ)
-    console.print(f"\n[bold]{len(shown)} operations in {figures.seconds:.1f} s")
-    table = _table("kind", "count", "share of maps")
-    for kind, count in figures.operations.items():
-        share = _percent(count, maps) if kind >= trace.Operation.READ else ""
-        table.add_row(kind.name.lower(), str(count), share)
-    console.print(table)
-    console.print(f"{figures.overlaps} pairs of maps overlap in time")
+    maps = sum(count for kind, count in figures.operations.items() if kind >= Operation.READ)
+    kinds = [
+        (
+            kind.name.lower(),
+            str(count),
+            _percent(count, maps) if kind >= Operation.READ else "",
+        )
+        for kind, count in figures.operations.items()
+    ]
+    lines += [
+        "",
+        f"{len(shown)} operations in {figures.seconds:.1f} s",
+        *_table(("kind", "count", "share of maps"), *kinds),
+        f"{figures.overlaps} pairs of maps overlap in time",
+    ]
 
     peak = int(np.argmax(figures.live))
-    console.print("\n[bold]Live objects")
-    table = _table("after", "objects")
     points = {
         round(part * (len(shown) - 1) / 8): f"{part}/8 of the operations" for part in range(9)
     }
     points[0] = "the first operation"
     points[len(shown) - 1] = "the last operation"
     points.setdefault(peak, "")
-    for at, where in sorted(points.items()):
-        where = where or f"operation {at}"
-        table.add_row(where + (" (peak)" if at == peak else ""), str(figures.live[at]))
-    console.print(table)
+    live = [
+        (
+            (where or f"operation {at}") + (" (peak)" if at == peak else ""),
+            str(figures.live[at]),
+        )
+        for at, where in sorted(points.items())
+    ]
+    lines += ["", "Live objects", *_table(("after", "objects"), *live)]
 
-    console.print("\n[bold]Lengths of objects")
-    table = _table("bytes", "objects", "share")
     step = metadata.page_size // 8
     counts, _ = np.histogram(figures.lengths, np.arange(9) * step + 1)
-    for number, count in enumerate(counts.tolist()):
-        low, high = number * step + 1, (number + 1) * step
-        table.add_row(f"{low} to {high}", str(count), _percent(count, len(figures.lengths)))
-    console.print(table)
+    lengths = [
+        (
+            f"{number * step + 1} to {(number + 1) * step}",
+            str(count),
+            _percent(count, len(figures.lengths)),
+        )
+        for number, count in enumerate(counts.tolist())
+    ]
     quartiles = np.quantile(figures.lengths, [0, 0.25, 0.5, 0.75, 1], method="nearest")
-    console.print(
-        "least, quartiles, greatest: " + ", ".join(str(int(length)) for length in quartiles)
-    )
+    lines += [
+        "",
+        "Lengths of objects",
+        *_table(("bytes", "objects", "share"), *lengths),
+        "least, quartiles, greatest: " + ", ".join(str(int(length)) for length in quartiles),
+    ]
 
-    console.print("\n[bold]Spanning objects, with 64-bit words")
-    table = _table("geometry", "objects", "share", "maps", "share", "next slot")
+    spanning = []
     for name in geometry.NAMES:
-        spanning = traceinfo.spanning(
+        found = traceinfo.spanning(
             shown, geometry.geometry(name, page_size=metadata.page_size, word_bits=64)
         )
-        table.add_row(
-            name + (" (recorded)" if name == metadata.geometry else ""),
-            str(spanning.objects),
-            _percent(spanning.objects, len(figures.lengths)),
-            str(spanning.maps),
-            _percent(spanning.maps, maps),
-            str(spanning.next_maps),
+        spanning.append(
+            (
+                name + (" (recorded)" if name == metadata.geometry else ""),
+                str(found.objects),
+                _percent(found.objects, len(figures.lengths)),
+                str(found.maps),
+                _percent(found.maps, maps),
+                str(found.next_maps),
+            )
         )
-    console.print(table)
-    console.print(
+    return [
+        *lines,
+        "",
+        "Spanning objects, with 64-bit words",
+        *_table(("geometry", "objects", "share", "maps", "share", "next slot"), *spanning),
         "next slot: pairs of overlapping maps of a spanning object and of the slot behind it",
-        soft_wrap=True,
-    )
+    ]
 
 
 @app.command("info")
 def info(
     name: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A trace of zsemu's own, or a trace file.")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A trace of zsemu's own, or a trace file.",
+            autocompletion=complete_trace,
+        ),
     ],
 ) -> None:
     """Say what is in a trace, and what spans in it under each geometry.
 
     Example: zsemu trace info compile-zstd
     """
-    _print_info(Console(highlight=False), trace.load(trace.find(name)))
+    from zsemu import trace
+
+    emit("\n".join([*_info(trace.load(trace.find(name))), ""]))
 
 
 @app.command("synth")
 def synth_(
     name: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="The trace to draw from, or its file.")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="The trace to draw from, or its file.",
+            autocompletion=complete_trace,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The trace file to write.")],
     operations: Annotated[
@@ -177,6 +215,8 @@ def synth_(
 
     Example: zsemu trace synth compile-zstd -o large.npz --operations 10000000 --update-share 0.2
     """
+    from zsemu import synth, trace
+
     source = trace.find(name)
     if output.exists() and output.samefile(source):
         raise ZsemuError(f"{output}: is the trace drawn from; give another name with -o")
@@ -188,10 +228,8 @@ def synth_(
         page_size=page_size,
     )
     trace.save(made, output)
-    console = Console(soft_wrap=True, highlight=False)
-    for line in (made.metadata.provenance, *made.metadata.notes):
-        console.print(line, markup=False)
-    console.print(f"{len(made)} operations written to {output}", markup=False)
+    lines = [made.metadata.provenance, *made.metadata.notes]
+    emit("\n".join([*lines, f"{len(made)} operations written to {output}", ""]))
 
 
 @app.command("record")
@@ -216,9 +254,11 @@ def record_(
 
     Example: zsemu trace record -o record.txt | sudo sh
     """
+    from zsemu import record
+
     commands = record.script(record.survey(kallsyms=kallsyms, tracefs=tracefs), output, seconds)
     if not run:
-        typer.echo(commands, nl=False)
+        emit(commands)
         return
     if os.geteuid() != 0:
         raise ZsemuError(
