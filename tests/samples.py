@@ -68,6 +68,20 @@ def busy_trace(operations: int = 700, seed: int = 1) -> Trace:
     return trace(rows)
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Return the text of one strategy as it is, of one instruction more a map, and with a bug."""
+    text, check = strategy("copy-modes").path.read_text(), "\tif (!zs_spans(loc))\n"
+    assert check in text and "class_size - first)" in text
+    # Empty where the other is not, so that a compiler makes the same of the rest.
+    good = text.replace(check, f'\tasm volatile("");\n{check}')
+    return {
+        "good": good,
+        "more": good.replace('volatile("")', 'volatile("nop")'),
+        "broken": good.replace("class_size - first)", "class_size - first - 1)"),
+    }
+
+
 def image(target: Target, strategy_: str | Path) -> Image:
     """Build a shipped strategy, or a file."""
     return Image(build(target, strategy(str(strategy_))), target)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A plugin of pytest: strategies run by tests, on every architecture, and held to limits.
+
+``zsemu_run``
+    a fixture: zsemu.run() on the architecture of the test. Called with strategies (names, or paths
+    of C files) and options of zsemu.run() it gives a Document; what has been run before in this
+    session, with the same content and options, is not run again.
+``zsemu_arch``
+    a fixture: the name of that architecture. A test that uses one of the two runs once for each
+    architecture of ``--zsemu-arch``, or of all; or for those of its own
+    ``@pytest.mark.parametrize("zsemu_arch", ["arm", "riscv64"])``.
+``assert_counts_within()``
+    to be imported from here: fails where counts are above limits, or there is a violation.
+
+Nothing else of zsemu is loaded until a test uses a fixture.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from zsemu.compare import Request
+    from zsemu.results import Document, Record
+    from zsemu.strategies import Strategy
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --zsemu-arch."""
+    parser.getgroup("zsemu").addoption(
+        "--zsemu-arch",
+        action="append",
+        metavar="ARCH",
+        help="Architectures on which tests with zsemu_run or zsemu_arch run; may be repeated, or"
+        " given several with commas between them. [default: all]",
+    )
+
+
+def _archs(config: pytest.Config) -> list[str]:
+    """Return the architectures asked for, each once; UsageError for one that there is not."""
+    from zsemu import targets
+    from zsemu.errors import ZsemuError
+
+    options = config.getoption("--zsemu-arch") or ()
+    named = [name.strip() for option in options for name in option.split(",") if name.strip()]
+    try:
+        return list(dict.fromkeys(targets.target(name).name for name in named or targets.names()))
+    except ZsemuError as error:
+        raise pytest.UsageError(f"--zsemu-arch: {error}") from None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See at once whether there are the architectures asked for."""
+    if config.getoption("--zsemu-arch"):
+        _archs(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have a test that uses an architecture run once for each."""
+    if "zsemu_arch" not in metafunc.fixturenames:
+        return
+    own = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args)
+    if any("zsemu_arch" in (n if isinstance(n, list | tuple) else n.split(",")) for n in own):
+        return
+    metafunc.parametrize("zsemu_arch", _archs(metafunc.config), scope="session")
+
+
+class Runner:
+    """What ``zsemu_run`` is."""
+
+    def __init__(self, arch: str, records: "dict[str, Record]") -> None:
+        """Run on one architecture; ``records`` are those that there are, by cells.digest()."""
+        self.arch = arch
+        self._records = records
+
+    def __call__(self, *strategy: "str | Path | Strategy", **options: Any) -> "Document":  # noqa: ANN401
+        """Return what zsemu.run() does; ZsemuError as it has it, with a compiler's words."""
+        __tracebackhide__ = True
+        from zsemu import api
+        from zsemu.errors import ZsemuError
+
+        try:
+            return api.run(*strategy, arch=self.arch, cell=self._cell, **options)
+        except ZsemuError as error:
+            # Where it went wrong in zsemu is no help to whoever wrote the test.
+            raise ZsemuError("\n".join(filter(None, [str(error), error.detail]))) from None
+
+    def _cell(self, request: "Request", arch: str, name: str) -> "Record":
+        from zsemu import cells, compare
+
+        key = cells.digest(cells.identify(request, arch, name, request.trace.digest()))
+        if key not in self._records:
+            self._records[key] = compare.single(request, arch, name)
+        return self._records[key]
+
+
+@pytest.fixture(scope="session")
+def _zsemu_records() -> "dict[str, Record]":
+    """Return what has been run in this session."""
+    return {}
+
+
+@pytest.fixture
+def zsemu_run(zsemu_arch: str, _zsemu_records: "dict[str, Record]") -> Runner:
+    """Run strategies on the architecture of this test, as zsemu.run() does; give a Document."""
+    return Runner(zsemu_arch, _zsemu_records)
+
+
+def assert_counts_within(
+    new: "Document | Record",
+    *limits: str,
+    base: "Document | Record | str | Path | None" = None,
+    scope: str = "total",
+) -> None:
+    """Fail if a record of ``new`` has a violation, or a count above one of the limits.
+
+    Limits are texts as zsemu.limits has them: ``"map.instructions=5%"`` and ``"bytes=+100"`` above
+    the ``base``, ``"stores=10000"`` at most. A base without limits: no instructions and no bytes of
+    a phase of the strategy may rise. ``base`` is another Document, or its file; of a Record another
+    Record, of another strategy, for instance. ``scope``: what is judged: all operations (total),
+    spanning ones (spanning), or spanning_read, spanning_write, spanning_update.
+
+    ZsemuError for a limit that is none, or for no record; for a base that must not be compared
+    (another compiler, or trace) or that has not what a limit needs.
+    """
+    __tracebackhide__ = True
+    wrong = list(_wrong(new, limits, base, scope))
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+def _wrong(
+    new: "Document | Record",
+    limits: tuple[str, ...],
+    base: "Document | Record | str | Path | None",
+    scope: str,
+) -> Iterator[str]:
+    """Yield what is wrong, a line each."""
+    from zsemu.diff import cell_rows
+    from zsemu.diffreport import sentence
+    from zsemu.errors import ZsemuError
+    from zsemu.limits import parse
+
+    parsed = [parse(text) for text in limits]
+    if not parsed and base is None:
+        raise ZsemuError("assert_counts_within() needs limits, or a base, or both")
+    pairs = _pairs(new, base)
+    for limit in parsed:
+        if not any(limit.applies(record) for record, _ in pairs):
+            raise ZsemuError(f"limit {limit.text!r} is for none of these records")
+    for record, before in pairs:
+        name = " ".join(record.cell)
+        if not record.intact:
+            first = record.violations[0]
+            yield f"{name}: {record.violation_count} violations, the first: {first}"
+            continue
+        needed = not parsed or any(one.needs_base and one.applies(record) for one in parsed)
+        if needed and not (before and before.intact):
+            raise ZsemuError(f"{name}: limits above a base, and a base without counts of it")
+        for row in cell_rows(before, record, parsed, [scope]):
+            if row.regression:
+                yield f"{name}: {sentence(row)}"
+
+
+def _pairs(
+    new: "Document | Record", base: "Document | Record | str | Path | None"
+) -> "list[tuple[Record, Record | None]]":
+    """Return each record, and the one of the base that it is to be held to."""
+    from zsemu.diff import ensure_comparable
+    from zsemu.errors import ZsemuError
+    from zsemu.results import Document, Record, load
+
+    if isinstance(base, str | Path):
+        base = load(base)
+    if isinstance(new, Record):
+        if isinstance(base, Document):
+            raise ZsemuError("the base of a record is another record, not a document")
+        for field in ("trace", "operations", "geometry", "page_size"):
+            if base and getattr(base, field) != getattr(new, field):
+                differ = f"{getattr(base, field)} and {getattr(new, field)}"
+                raise ZsemuError(f"records not to be compared: {field}: {differ}")
+        return [(new, base)]
+    if isinstance(base, Record):
+        raise ZsemuError("the base of a document is another document, not a record")
+    if base:
+        ensure_comparable(base, new)
+    old = {one.cell: one for one in base.records} if base else {}
+    return [(record, old.get(record.cell)) for record in new.records]
