@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit, emit_lines, values, warn, width
-from zsemu.cli.compare import DEFAULT_TRACE, VIOLATION
+from zsemu.cli.common import (
+    CC,
+    OPERATIONS,
+    complete_arch,
+    complete_geometry,
+    complete_strategy,
+    complete_trace,
+    emit,
+    emit_lines,
+    values,
+    warn,
+    width,
+)
+from zsemu.cli.compare import VIOLATION
 from zsemu.errors import ZsemuError
+from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
-    from zsemu.compare import Request
     from zsemu.strategies import Strategy
 
 GEOMETRY: Final = "chain-8"
@@ -26,16 +38,29 @@ class Format(StrEnum):
     JSON = "json"
 
 
+def _complete_against(incomplete: str) -> list[str]:
+    return [*complete_strategy(incomplete), *complete_arch(incomplete)]
+
+
 def annotate(
     strategy: Annotated[
-        str, typer.Argument(metavar="STRATEGY|FILE", help="A shipped one, or your C file.")
+        str,
+        typer.Argument(
+            metavar="STRATEGY|FILE",
+            help="A shipped one, or your C file.",
+            autocompletion=complete_strategy,
+        ),
     ],
-    arch: Annotated[str, typer.Option(metavar="ARCH", help="The architecture.")],
+    arch: Annotated[
+        str,
+        typer.Option(metavar="ARCH", help="The architecture.", autocompletion=complete_arch),
+    ],
     against: Annotated[
         str | None,
         typer.Option(
             metavar="STRATEGY|FILE|ARCH",
             help="Show another strategy, or this one on another architecture, beside it.",
+            autocompletion=_complete_against,
         ),
     ] = None,
     function: Annotated[
@@ -58,7 +83,11 @@ def annotate(
     ] = None,
     trace: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help=f"What to replay. [default: {DEFAULT_TRACE}]"),
+        typer.Option(
+            metavar="NAME|FILE",
+            help=f"What to replay. [default: {DEFAULT_TRACE}]",
+            autocompletion=complete_trace,
+        ),
     ] = None,
     shape: Annotated[
         str | None,
@@ -76,16 +105,12 @@ def annotate(
             metavar="NAME",
             help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
             " [default: of the kernel that the trace was recorded on; chain-8 for a shape]",
+            autocompletion=complete_geometry,
         ),
     ] = None,
     page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
-    operations: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N of the trace.")
-    ] = None,
-    cc: Annotated[
-        str,
-        typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang."),
-    ] = "zig",
+    operations: Annotated[int | None, OPERATIONS] = None,
+    cc: Annotated[str, CC] = "zig",
     hot: Annotated[
         bool,
         typer.Option(
@@ -109,7 +134,7 @@ def annotate(
     from zsemu import annotatereport, doctor, targets
     from zsemu.annotate import annotate as run
     from zsemu.cli.progress import bar
-    from zsemu.compare import check, warnings
+    from zsemu.compare import check, request, warnings
     from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
     from zsemu.oneshape import parse
 
@@ -119,28 +144,28 @@ def annotate(
     if one and (trace or operations or scope != "total"):
         raise ZsemuError("--shape is one operation: leave out --trace, --operations and --scope")
     archs, labels = _cells(strategy, arch, against)
-    request = _request(
-        archs,
-        labels,
-        trace or DEFAULT_TRACE,
-        geometry or (GEOMETRY if one else None),
-        page_size=page_size,
+    asked = request(
+        archs=archs,
+        strategies=labels,
+        trace=trace or DEFAULT_TRACE,
         operations=operations,
+        geometry=geometry or (GEOMETRY if one else None),
+        page_size=page_size,
         cc=cc,
     )
-    check(request)
-    for line in () if one else warnings(request):
+    check(asked)
+    for line in () if one else warnings(asked):
         warn(line)
-    doctor.ensure(map(targets.target, request.archs))
+    doctor.ensure(map(targets.target, asked.archs))
     with bar() as watch:
-        listings = run(request, shape=one, scope=scope, phases=phases, watch=watch)
+        listings = run(asked, shape=one, scope=scope, phases=phases, watch=watch)
     broken = [listing for listing in listings if not listing.intact]
     for listing in broken:
         first = f"{listing.violation_count} violations, first {listing.violations[0]}"
         emit(f"{listing.title}: BROKEN: {first}; zsemu check has more\n")
     if broken:
         raise typer.Exit(VIOLATION)
-    annotation = annotatereport.annotation(request, listings, shape=shape, phases=phases)
+    annotation = annotatereport.annotation(asked, listings, shape=shape, phases=phases)
     functions = tuple(values(function))
     if format == Format.JSON:
         emit(annotatereport.as_json(annotation, functions=functions))
@@ -181,27 +206,3 @@ def _cells(
     if len(set(archs)) * len(labels) < 2:
         raise ZsemuError(f"--against {against}: the same again, of which nothing could differ")
     return tuple(archs), labels
-
-
-def _request(
-    archs: tuple[str, ...],
-    labels: "dict[str, Strategy]",
-    trace: str,
-    geometry: str | None,
-    *,
-    page_size: int,
-    operations: int | None,
-    cc: str,
-) -> "Request":
-    from zsemu import trace as traces
-    from zsemu.compare import Request
-
-    replayed = traces.TraceFile(traces.find(trace))
-    return Request(
-        archs=archs,
-        strategies=labels,
-        trace=replayed.head(operations) if operations else replayed,
-        geometry=geometry or replayed.metadata.geometry,
-        page_size=page_size,
-        cc=cc,
-    )
