@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from samples import busy_trace
 
+import zsemu.compare
 from zsemu.cli import main
 from zsemu.results import load
 from zsemu.strategies import strategy
@@ -117,6 +118,17 @@ def test_baselines(
     monkeypatch.setenv("ZSEMU_BASELINES", str(place / "kept" / "here"))
     assert compare("new", "--save-baseline", "main") == 0
     assert (place / "kept" / "here" / "main.json").is_file()
+
+
+def test_what_cannot_be_compared_is_not_run(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compare("old", "--save-baseline", "main") == 0
+    capsys.readouterr()
+    monkeypatch.setattr(zsemu.compare, "run", lambda *_, **__: pytest.fail("it has run"))
+    assert compare("new", "--baseline", "main", "--operations", "500") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("zsemu: not to be compared: sha256 of trace t: ")
 
 
 def test_a_violation_is_one_first(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

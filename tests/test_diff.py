@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from documents import document
 
-from zsemu.diff import diff
+from zsemu.diff import diff, ensure_comparable
 from zsemu.diffreport import FORMATS
 from zsemu.errors import ZsemuError
 from zsemu.limits import parse
@@ -162,6 +162,23 @@ def test_what_must_not_be_compared(change: Callable[[Any], None], says: str) -> 
         diff(document(), new)
     assert "--force" in str(caught.value) and "\n" not in str(caught.value)
     assert any(note.startswith(says) for note in diff(document(), new, force=True).notes)
+
+
+def test_provenance_is_enough() -> None:
+    """To see beforehand that a run is not to be compared; not what only records tell."""
+    for change, says in (
+        (put("cc 2", "provenance", "compilers", "arm", "version"), "compiler of arm"),
+        (put("00", "provenance", "traces", "made", "sha256"), "sha256 of trace made"),
+    ):
+        new = replace(changed(change), records=())
+        with pytest.raises(ZsemuError, match=says):
+            ensure_comparable(document(), new)
+    ensure_comparable(document(), replace(document(), records=()))
+    # Of an architecture that is in only one of them there is nothing to say.
+    made_by = document().provenance
+    arm = {"arm": made_by.compilers["arm"]}
+    only_arm = replace(document(), provenance=replace(made_by, compilers=arm), records=())
+    ensure_comparable(document(), only_arm)
 
 
 def test_what_may_be_compared() -> None:

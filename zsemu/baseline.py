@@ -35,7 +35,7 @@ def read(name: str) -> Document:
         known = ", ".join(sorted(one.stem for one in directory().glob("*.json"))) or "none"
         raise ZsemuError(
             f"no baseline {name!r} in {directory()} (there: {known});"
-            " make one with: zsemu compare --save-baseline"
+            f" make one with: zsemu compare --save-baseline {name}"
         )
     return load(file)
 

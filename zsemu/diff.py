@@ -93,7 +93,10 @@ class Diff:
 
 
 def differences(base: Document, new: Document) -> list[str]:
-    """Return why the counts of two documents must not be compared, a line each."""
+    """Return why the counts of two documents must not be compared, a line each.
+
+    Without records yet, as far as their provenance tells.
+    """
     found: list[str] = []
 
     def differ(what: str, old: object, now: object) -> None:
@@ -104,7 +107,8 @@ def differences(base: Document, new: Document) -> list[str]:
     differ("Unicorn", one.unicorn, two.unicorn)
     records = {record.cell: record for record in base.records}
     common = [record for record in new.records if record.cell in records]
-    for arch in dict.fromkeys(record.arch for record in common):
+    archs = [arch for arch in two.compilers if arch in one.compilers]
+    for arch in dict.fromkeys([*archs, *(record.arch for record in common)]):
         differ(f"CPU model of {arch}", one.cpu_models.get(arch), two.cpu_models.get(arch))
         old, now = one.compilers.get(arch), two.compilers.get(arch)
         differ(f"compiler of {arch}", old and old.version, now and now.version)
@@ -114,7 +118,8 @@ def differences(base: Document, new: Document) -> list[str]:
             " ".join(sorted(flags - others)) or "none",
             " ".join(sorted(others - flags)) or "none",
         )
-    for trace in dict.fromkeys(record.trace for record in common):
+    traces = [trace for trace in two.traces if trace in one.traces]
+    for trace in dict.fromkeys([*traces, *(record.trace for record in common)]):
         was, is_ = one.traces.get(trace), two.traces.get(trace)
         differ(f"sha256 of trace {trace}", was and was.sha256[:16], is_ and is_.sha256[:16])
     for record in common:

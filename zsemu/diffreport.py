@@ -59,7 +59,9 @@ def text(diff: Diff, *, everything: bool) -> str:
     for breakage in diff.breakages:
         lines += [f"{_name(breakage)}: {breakage.count} violations that the base has not"]
         lines += [f"  {breakage.text}", ""]
-    for name, group in groupby(_shown(diff, everything), key=_name):
+    if shown := _shown(diff, everything):
+        lines += ["New|old (+-%) [factor]: sums over the trace", ""]
+    for name, group in groupby(shown, key=_name):
         rows = list(group)
         wide = max(len(_numbers(row)) for row in rows)
         lines.append(name)

@@ -99,9 +99,10 @@ def compare(
     from zsemu import baseline as baselines
     from zsemu import doctor, targets
     from zsemu.cli.progress import bar
-    from zsemu.compare import check, request, run, warnings
+    from zsemu.compare import check, provenance, request, run, warnings
+    from zsemu.diff import ensure_comparable
     from zsemu.diffreport import text
-    from zsemu.results import save
+    from zsemu.results import Document, save
 
     if json and (json.is_dir() or not json.absolute().parent.is_dir()):
         raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
@@ -123,6 +124,9 @@ def compare(
     check(asked)
     for line in warnings(asked):
         warn(line)
+    if old:
+        # Before it takes its time.
+        ensure_comparable(old, Document(provenance(asked), ()))
     doctor.ensure(map(targets.target, asked.archs))
     with bar() as watch:
         document = run(asked, jobs=jobs or os.cpu_count() or 1, watch=watch)
