@@ -114,10 +114,16 @@ def _with(value: object, *path: str | int) -> Callable[[Any], None]:
         (_without("records", 1, "by_shape", "read", "head"), "read: not equal columns"),
         (_with([1], "records", 1, "by_shape", "read", "head"), "read: not equal columns"),
         (_with([1, "2"], "records", 1, "by_shape", "read", "maps"), r"maps\[1\]: not an integer"),
+        (_with([0, 0], "records", 1, "by_shape", "read", "class_size"), "a page ends"),
+        (_with([9, 3632], "records", 1, "by_shape", "read", "head"), "a page ends"),
+        (_with([], "records", 5, "violations"), "empty just where there are none"),
+        (_without("provenance", "compilers", "arm"), r"records\[3\].arch: not one of"),
+        (_without("provenance", "cpu_models", "arm"), r"records\[3\].arch: not one of"),
+        (_without("provenance", "traces", "made"), r"records\[0\].trace: not one of"),
     ],
 )
 def test_damage_is_found(change: Callable[[Any], None], says: str) -> None:
-    data = json.loads(dumps(document()))
+    data = json.loads(dumps(document(broken=True)))
     loads(json.dumps(data), "out.json")
     change(data)
     with pytest.raises(ZsemuError, match=says) as caught:

@@ -244,8 +244,14 @@ def loads(text: str, name: str) -> Document:
             f" {'use a newer zsemu' if schema > SCHEMA else 'make them anew'}"
         )
     document: Document = parse(Document, data, name)
+    made = document.provenance
     for number, record in enumerate(document.records):
-        _check(record, f"{name}: records[{number}]")
+        where = f"{name}: records[{number}]"
+        _check(record, where)
+        if record.trace not in made.traces:
+            raise _wrong(f"{where}.trace", "one of provenance.traces")
+        if record.arch not in made.compilers.keys() & made.cpu_models.keys():
+            raise _wrong(f"{where}.arch", "one of provenance.compilers and cpu_models")
     return document
 
 
@@ -299,6 +305,8 @@ def _check(record: Record, where: str) -> None:
     for name, part in (("counts", record.counts), ("by_shape", record.by_shape)):
         if (part is None) != (record.violation_count > 0):
             raise _wrong(f"{where}.{name}", "null just where there are violations")
+    if bool(record.violations) != (record.violation_count > 0):
+        raise _wrong(f"{where}.violations", "empty just where there are none")
     if record.counts is None or record.by_shape is None:
         return
     if set(record.by_shape) != set(MODES):
@@ -306,6 +314,9 @@ def _check(record: Record, where: str) -> None:
     for mode, columns in record.by_shape.items():
         if set(columns) != set(FIELDS) or len(set(map(len, columns.values()))) != 1:
             raise _wrong(f"{where}.by_shape.{mode}", f"equal columns: {', '.join(FIELDS)}")
+        rows = zip(columns["class_size"], columns["head"], columns["maps"], strict=True)
+        if not all(0 < head < size and maps > 0 for size, head, maps in rows):
+            raise _wrong(f"{where}.by_shape.{mode}", "of slots in which a page ends")
     if set(record.counts) != set(PHASES):
         raise _wrong(f"{where}.counts", f"of the phases {', '.join(PHASES)}")
     for phase, scopes in record.counts.items():
