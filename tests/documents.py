@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Documents of results made up by hand, for what reads them."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from zsemu.boundary import FIELDS, ByShape
+from zsemu.boundary import FIELDS, MODES, ByShape
 from zsemu.counts import PHASES, REGIONS, SCOPES, TRAFFIC, Counts
 from zsemu.results import SCALARS, Compiler, Document, Provenance, Record, Source
 from zsemu.targets import CLASSES, TLB_KINDS
@@ -110,3 +111,93 @@ def document(*, broken: bool = False) -> Document:
         ),
         tuple(records),
     )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell costs, all sums: of all maps, and of those the spanning ones.
+
+    A map does it all but the access; bytes are loaded, and those of the pool are some of them.
+    """
+
+    bytes: tuple[int, int] = (0, 0)
+    instructions: tuple[int, int] = (0, 0)
+    pool: tuple[int, int] = (0, 0)
+    access: int = 0
+    """bytes of the pool that each access loads"""
+
+
+def costing(
+    cells: Mapping[str, Mapping[str, Cost | None]], maps: dict[str, int] = MAPS
+) -> Document:
+    """Return a document of architectures and strategies that cost so much; None: a broken cell.
+
+    Half of the spanning cost is of reads, and half of writes.
+    """
+    made = document()
+    nothing: ByShape = {mode: dict.fromkeys(FIELDS, ()) for mode in MODES}
+    records = []
+    for arch, strategies in cells.items():
+        for name, cost in strategies.items():
+            one = record(arch, name, _costing(cost, maps) if cost else None)
+            records.append(
+                replace(
+                    one,
+                    scope_maps=dict(maps),
+                    maps=maps["total"],
+                    spanning_maps=maps["spanning"],
+                    by_shape=nothing if cost else None,
+                )
+            )
+    provenance = replace(
+        made.provenance,
+        compilers=dict.fromkeys(cells, made.provenance.compilers["arm"]),
+        cpu_models=dict.fromkeys(cells, "CPU"),
+    )
+    return Document(provenance, tuple(records))
+
+
+def _costing(cost: Cost, maps: dict[str, int]) -> Counts:
+    made: Counts = {phase: {scope: {} for scope in SCOPES} for phase in PHASES}
+    for phase, scopes in made.items():
+        for scope, entry in scopes.items():
+            part = {"total": 1.0, "spanning": 1.0, "spanning_update": 0.0}.get(scope, 0.5)
+            instructions, loaded, pool = (
+                int(part * of[scope != "total"])
+                for of in (cost.instructions, cost.bytes, cost.pool)
+            )
+            if phase == "access":
+                instructions, loaded = 0, cost.access * maps[scope]
+                pool = loaded
+            if phase not in ("map", "access"):
+                instructions = loaded = pool = 0
+            entry |= dict.fromkeys(SCALARS, 0)
+            entry |= {"instructions": instructions, "bytes_loaded": loaded}
+            entry["tlb_invalidates"] = dict.fromkeys(TLB_KINDS, 0)
+            entry["classes"] = dict.fromkeys(CLASSES, 0)
+            entry["regions"] = {
+                region: dict.fromkeys(TRAFFIC, 0) | {"bytes_loaded": pool * (region == "pool")}
+                for region in REGIONS
+            }
+    return made
+
+
+def shaped(rows: dict[str, dict[str, list[tuple[int, int, int, int]]]]) -> list[Record]:
+    """Return a record on arm for each strategy, of rows by mode.
+
+    A row is class size, head, maps, and how many instructions and bytes loaded these maps cost.
+    """
+    records = []
+    for name, modes in rows.items():
+        columns = {
+            mode: {
+                field: tuple(
+                    (row[0], row[1], row[2], row[3], row[3], 0, 0, 0, 0)[FIELDS.index(field)]
+                    for row in modes.get(mode, [])
+                )
+                for field in FIELDS
+            }
+            for mode in MODES
+        }
+        records.append(replace(record("arm", name, counts(0)), by_shape=columns))
+    return records

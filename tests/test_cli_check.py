@@ -205,7 +205,8 @@ def test_json(checked: Checked, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     status, out, err = run(capsys, *arguments, "--format", "json")
     assert (status, err) == (0, "")
     (tmp_path / "properties.json").write_text(out)
-    table = propertytable.table(propertytable.load(tmp_path / "properties.json"))
+    measured = propertytable.load(tmp_path / "properties.json")
+    table = propertytable.table(measured.properties)
     text = run(capsys, *arguments)[1]
     for row in table.rows:
         assert re.search(rf"^ *{re.escape(row.name)} +{' +'.join(row.cells)}$", text, re.MULTILINE)

@@ -8,7 +8,7 @@ import pytest
 
 from zsemu.errors import ZsemuError
 from zsemu.properties import Property
-from zsemu.propertytable import Properties, load, table
+from zsemu.propertytable import Measured, Properties, load, table
 
 
 def made(*, arm_differs: bool = False) -> Properties:
@@ -62,10 +62,15 @@ def test_a_strategy_that_one_architecture_lacks() -> None:
         ("{", "not JSON"),
         ("[]", "holds no properties"),
         ('{"records": []}', "holds no properties"),
-        ('{"properties": {}}', "no properties were measured"),
-        ('{"properties": {"arm": {"copy": [{"name": "x", "value": "yes"}]}}}', "'shown_by'"),
+        ('{"properties": {}}', "holds no properties"),
+        ('{"provenance": "", "properties": {}}', "no properties were measured"),
         (
-            '{"properties": {"arm": {"copy": [{"name": "x", "value": 3, "shown_by": ""}]}}}',
+            '{"provenance": "", "properties": {"arm": {"copy": [{"name": "x", "value": "yes"}]}}}',
+            "'shown_by'",
+        ),
+        (
+            '{"provenance": "", "properties":'
+            ' {"arm": {"copy": [{"name": "x", "value": 3, "shown_by": ""}]}}}',
             "properties.arm.copy[0].value: not a string",
         ),
     ],
@@ -93,5 +98,5 @@ def test_load(tmp_path: Path) -> None:
         }
         for arch, strategies in made().items()
     }
-    path.write_text(json.dumps({"properties": data}))
-    assert load(path) == made()
+    path.write_text(json.dumps({"provenance": "seed 0", "properties": data}))
+    assert load(path) == Measured(made(), "seed 0")

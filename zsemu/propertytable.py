@@ -12,6 +12,16 @@ from zsemu.results import parse
 Properties = dict[str, dict[str, tuple[Property, ...]]]
 """by architecture and strategy, always the same ones in the same order"""
 
+
+@dataclass(frozen=True)
+class Measured:
+    """What a check measured."""
+
+    properties: Properties
+    provenance: str
+    """what it depends on, in words"""
+
+
 _WRITTEN_BY = "zsemu check -k properties --format json"
 
 
@@ -77,7 +87,7 @@ def table(properties: Properties) -> Table:
     return Table(tuple(properties), strategies, tuple(rows), tuple(differ), tuple(shown))
 
 
-def load(path: Path) -> Properties:
+def load(path: Path) -> Measured:
     """Read the properties that a check wrote as JSON; ZsemuError if there are none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -87,9 +97,9 @@ def load(path: Path) -> Properties:
         raise ZsemuError(
             f"{path}: not JSON ({error}); properties are what '{_WRITTEN_BY}' writes"
         ) from error
-    if not isinstance(data, dict) or "properties" not in data:
+    if not isinstance(data, dict) or not {"properties", "provenance"} <= data.keys():
         raise ZsemuError(f"{path}: holds no properties: write it with: {_WRITTEN_BY}")
-    properties: Properties = parse(Properties, data["properties"], f"{path}: properties")
-    if not any(properties.values()):
+    measured: Measured = parse(Measured, data, str(path))
+    if not any(measured.properties.values()):
         raise ZsemuError(f"{path}: no properties were measured: write it with: {_WRITTEN_BY}")
-    return properties
+    return measured

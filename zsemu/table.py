@@ -32,24 +32,28 @@ _GAP: Final = "  "
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
+    """A column of figures."""
+
     header: str
     cells: list[str]
     """one for each row, right-aligned; empty after a violation"""
 
 
 @dataclass(frozen=True)
-class _Group:
+class Group:
+    """Columns that belong together."""
+
     title: str
-    columns: list[_Column]
+    columns: list[Column]
 
 
 @dataclass(frozen=True)
-class _Panel:
-    """What is printed side by side, or below each other where there is no room."""
+class Panel:
+    """A table, without the names of its rows; side by side with others, or below each other."""
 
     title: str
-    groups: list[_Group]
+    groups: list[Group]
 
 
 def _means(
@@ -69,16 +73,20 @@ def _figures(values: Sequence[float | None], decimals: int, *, zero: str = "") -
     ]
 
 
+def times(ratio: float) -> str:
+    """Return a ratio as it is printed everywhere."""
+    return f"{ratio:.2f}x" if ratio < 9.995 else f"{ratio:.1f}x"
+
+
 def _ratio(value: float | None, base: float | None) -> str:
     if value is None:
         return ""
     if not base:
         return "-"
-    ratio = value / base
-    return f"{ratio:.2f}x" if ratio < 9.995 else f"{ratio:.1f}x"
+    return times(value / base)
 
 
-def _cost(records: Sequence[Record], base: int, scope: str) -> list[_Group]:
+def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
     """Instructions and bytes of the strategy alone and with access, for one scope."""
     groups = []
     for title, phases in (("map + unmap", STRATEGY_PHASES), ("with access", PHASES)):
@@ -90,17 +98,17 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[_Group]:
             values = _means(records, counts, scope, phases)
             if max((value for value in values if value is not None), default=0) >= 1000:
                 decimals = 0
-            columns.append(_Column(header, _figures(values, decimals)))
-            columns.append(_Column("ratio", [_ratio(value, values[base]) for value in values]))
+            columns.append(Column(header, _figures(values, decimals)))
+            columns.append(Column("ratio", [_ratio(value, values[base]) for value in values]))
         if phases == STRATEGY_PHASES:
             for header, count in (("PTE", "pte_stores"), ("TLB", "tlb_invalidates")):
                 values = _means(records, (count,), scope, phases)
-                columns.append(_Column(header, _figures(values, 2, zero="-")))
-        groups.append(_Group(title, columns))
+                columns.append(Column(header, _figures(values, 2, zero="-")))
+        groups.append(Group(title, columns))
     return groups
 
 
-def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[_Panel]:
+def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[Panel]:
     """Split what the strategy alone does, for one scope: by class, cache line and region."""
     groups = []
     for title, counts in (
@@ -108,14 +116,14 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
         ("lines", {"touched": "lines_touched", "dirtied": "lines_dirtied"}),
     ):
         columns = [
-            _Column(header, _figures(_means(records, (c,), scope, STRATEGY_PHASES), 1, zero="-"))
+            Column(header, _figures(_means(records, (c,), scope, STRATEGY_PHASES), 1, zero="-"))
             for header, c in counts.items()
         ]
-        groups.append(_Group(title, columns))
-    panels = [_Panel(_scope_title(records[0], scope), groups)]
+        groups.append(Group(title, columns))
+    panels = [Panel(scope_title(records[0], scope), groups)]
     for title, count in (("loaded", "bytes_loaded"), ("stored", "bytes_stored")):
         columns = [
-            _Column(
+            Column(
                 region,
                 _figures(
                     _means(records, (f"regions.{region}.{count}",), scope, STRATEGY_PHASES),
@@ -125,28 +133,41 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
             )
             for region in shown
         ]
-        group = _Group(f"bytes {title} by region", columns)
-        panels.append(_Panel(_scope_title(records[0], scope), [group]))
+        group = Group(f"bytes {title} by region", columns)
+        panels.append(Panel(scope_title(records[0], scope), [group]))
     return panels
 
 
-def _scope_title(record: Record, scope: str) -> str:
+def scope_title(record: Record, scope: str) -> str:
+    """Return how many maps figures are of, in words."""
     if scope == "total":
         return f"all {record.maps} maps"
     share = 100 * record.spanning_maps / record.maps
     return f"{record.spanning_maps} spanning maps ({share:.1f} %)"
 
 
-def _panels(
-    records: Sequence[Record], base: int, regions: Sequence[str]
-) -> tuple[list[_Panel], list[_Panel]]:
-    """Return what to show of one architecture: the costs, and how those of spanning maps split.
+@dataclass(frozen=True)
+class Tables:
+    """What is shown of one architecture."""
 
-    They are split only if there are ``regions`` to show.
-    """
-    scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
-    costs = [_Panel(_scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
-    return costs, _split(records, regions, scopes[-1]) if regions else []
+    records: list[Record]
+    """one for each row"""
+    costs: list[Panel]
+    """of all maps, then of spanning ones if there are any"""
+    splits: list[Panel]
+    """how those of the last costs split by class of instruction and by region"""
+
+
+def tables(document: Document, relative_to: str) -> dict[str, Tables]:
+    """Return the tables of every architecture; ZsemuError if one has no such base of ratios."""
+    found = {}
+    shown = _regions(document)
+    for arch, records in by_arch(document).items():
+        base = _base(records, relative_to)
+        scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
+        costs = [Panel(scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
+        found[arch] = Tables(records, costs, _split(records, shown, scopes[-1]))
+    return found
 
 
 def _regions(document: Document) -> list[str]:
@@ -163,7 +184,8 @@ def _regions(document: Document) -> list[str]:
     ]
 
 
-def _by_arch(document: Document) -> dict[str, list[Record]]:
+def by_arch(document: Document) -> dict[str, list[Record]]:
+    """Return the records of each architecture, in their order."""
     groups: dict[str, list[Record]] = {}
     for record in document.records:
         groups.setdefault(record.arch, []).append(record)
@@ -178,7 +200,8 @@ def _base(records: Sequence[Record], relative_to: str) -> int:
     raise ZsemuError(f"no strategy {relative_to!r} in these results: there are {there}")
 
 
-def _trouble(record: Record) -> str:
+def trouble(record: Record) -> str:
+    """Return what stands in place of the figures of a broken cell."""
     plural = "s" * (record.violation_count != 1)
     return f"{record.violation_count} violation{plural}"
 
@@ -186,7 +209,7 @@ def _trouble(record: Record) -> str:
 # As text.
 
 
-def _group_lines(group: _Group) -> list[str]:
+def _group_lines(group: Group) -> list[str]:
     """Title, headers and rows of a group, all of one width."""
     columns = []
     for column in group.columns:
@@ -197,15 +220,13 @@ def _group_lines(group: _Group) -> list[str]:
     return [title, *(line.ljust(len(title)) for line in lines)]
 
 
-def _panel_lines(panel: _Panel) -> list[str]:
+def _panel_lines(panel: Panel) -> list[str]:
     groups = [_group_lines(group) for group in panel.groups]
     lines = [_GAP.join(row) for row in zip(*groups, strict=True)]
     return [panel.title.ljust(len(lines[0])), *lines]
 
 
-def _text_block(
-    arch: str, records: Sequence[Record], panels: list[_Panel], width: int
-) -> list[str]:
+def _text_block(arch: str, records: Sequence[Record], panels: list[Panel], width: int) -> list[str]:
     """Lay panels out side by side, or below each other if ``width`` is too little."""
     names = [record.strategy for record in records]
     left = max(len(text) for text in [*names, arch, "strategy"])
@@ -219,20 +240,17 @@ def _text_block(
         for index, cells in enumerate(zip(*row, strict=True)):
             parts = list(cells)
             if index >= 3 and not records[index - 3].intact:
-                parts[0] = _trouble(records[index - 3]).ljust(len(parts[0]))
+                parts[0] = trouble(records[index - 3]).ljust(len(parts[0]))
             lines.append(_GAP.join([labels[index], *parts, verdict[index]]).rstrip())
         lines.append("")
     return lines
 
 
-def _text_tables(
-    document: Document, relative_to: str, width: int, regions: Sequence[str]
-) -> list[str]:
+def _text_tables(document: Document, relative_to: str, width: int, split: bool) -> list[str]:
     lines: list[str] = []
-    for arch, records in _by_arch(document).items():
-        costs, splits = _panels(records, _base(records, relative_to), regions)
-        for panels in filter(None, (costs, splits)):
-            lines += _text_block(arch, records, panels, width)
+    for arch, one in tables(document, relative_to).items():
+        for panels in (one.costs, one.splits)[: 2 if split else 1]:
+            lines += _text_block(arch, one.records, panels, width)
     return lines
 
 
@@ -242,16 +260,16 @@ def text(document: Document, *, relative_to: str, width: int, split: bool = Fals
     With ``split`` also by class of instruction, cache line and region of memory.
     Tables are wider than ``width`` columns rather than cut; what is prose is wrapped.
     """
-    trouble = _violations(document)
+    broken = violations(document)
     return "\n".join(
         [
-            _wrapped([_heading(document)], width),
+            _wrapped([heading(document)], width),
             "",
-            *_text_tables(document, relative_to, width, _regions(document) if split else ()),
-            *([*trouble, ""] if trouble else []),
-            _wrapped(_definitions(document, relative_to, split), width),
+            *_text_tables(document, relative_to, width, split),
+            *([*broken, ""] if broken else []),
+            _wrapped(definitions(document, relative_to, split=split), width),
             "",
-            _wrapped([*_provenance(document), LIMITS], width),
+            _wrapped([*provenance(document), LIMITS], width),
             "",
         ]
     )
@@ -259,14 +277,15 @@ def text(document: Document, *, relative_to: str, width: int, split: bool = Fals
 
 def notes(document: Document, *, width: int) -> str:
     """Return violations, provenance and limits as text: what stands beside CSV and JSON."""
-    prose = _wrapped([*_provenance(document), LIMITS], width)
-    return "\n".join([*_violations(document), prose, ""])
+    prose = _wrapped([*provenance(document), LIMITS], width)
+    return "\n".join([*violations(document), prose, ""])
 
 
 # As Markdown.
 
 
-def _markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table as Markdown, its header first; all but the first column right-aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
@@ -279,26 +298,24 @@ def _markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def markdown(document: Document, *, relative_to: str, split: bool = False) -> str:
     """Return the same page as GitHub's Markdown."""
-    lines = [_heading(document), ""]
-    regions = _regions(document) if split else ()
-    for arch, records in _by_arch(document).items():
-        costs, splits = _panels(records, _base(records, relative_to), regions)
-        for panel in [*costs, *splits]:
+    lines = [heading(document), ""]
+    for arch, one in tables(document, relative_to).items():
+        for panel in [*one.costs, *(one.splits if split else [])]:
             header = ["strategy"]
-            rows = [[record.strategy] for record in records]
+            rows = [[record.strategy] for record in one.records]
             for group in panel.groups:
                 for position, column in enumerate(group.columns):
                     header.append(column.header if position else f"{group.title}: {column.header}")
                     for row, cell in zip(rows, column.cells, strict=True):
                         row.append(cell)
             header.append("objects")
-            for row, record in zip(rows, records, strict=True):
-                row.append(INTACT if record.intact else _trouble(record))
-            lines += [f"### {arch}: {panel.title}", "", *_markdown_rows([header, *rows]), ""]
-    if trouble := _violations(document):
-        lines += ["```", *trouble, "```", ""]
-    lines += [f"- {line}" for line in _definitions(document, relative_to, split)]
-    lines += ["", "```", *_provenance(document), "```", "", LIMITS, ""]
+            for row, record in zip(rows, one.records, strict=True):
+                row.append(INTACT if record.intact else trouble(record))
+            lines += [f"### {arch}: {panel.title}", "", *markdown_rows([header, *rows]), ""]
+    if broken := violations(document):
+        lines += ["```", *broken, "```", ""]
+    lines += [f"- {line}" for line in definitions(document, relative_to, split=split)]
+    lines += ["", "```", *provenance(document), "```", "", LIMITS, ""]
     return "\n".join(lines)
 
 
@@ -315,7 +332,7 @@ def comma_separated(document: Document) -> str:
 # What stands around tables.
 
 
-def _heading(document: Document) -> str:
+def heading(document: Document) -> str:
     """Say what was replayed, in one line."""
     one = document.records[0]
     kernel = document.provenance.traces[one.trace].recorded_on
@@ -325,14 +342,14 @@ def _heading(document: Document) -> str:
     )
 
 
-def _violations(document: Document) -> list[str]:
+def violations(document: Document) -> list[str]:
     """Return every violation that was kept, a line each."""
     lines = []
     for record in document.records:
         if record.intact:
             continue
         name = f"{record.arch} {record.strategy}"
-        lines.append(f"{name}: {_trouble(record)}")
+        lines.append(f"{name}: {trouble(record)}")
         lines += [f"{name}: {violation}" for violation in record.violations]
         rest = record.violation_count - len(record.violations)
         if rest:
@@ -340,7 +357,7 @@ def _violations(document: Document) -> list[str]:
     return lines
 
 
-def _definitions(document: Document, relative_to: str, split: bool) -> list[str]:
+def definitions(document: Document, relative_to: str, *, split: bool = False) -> list[str]:
     """Say what the columns are, a line each."""
     lines = [
         f"All figures are means per map and unmap; ratios are to {relative_to}.",
@@ -360,20 +377,25 @@ def _definitions(document: Document, relative_to: str, split: bool) -> list[str]
         for record in document.records
         if record.intact and not record.shapes
     ]
+    return [*lines, *repeats(document)]
+
+
+def repeats(document: Document) -> list[str]:
+    """Say on which architectures instructions do not compare; nothing where there are none."""
     repeat = [
         arch
-        for arch in _by_arch(document)
+        for arch in by_arch(document)
         if arch in target_names() and target(arch).instructions.string
     ]
-    if repeat:
-        lines.append(
-            f"{', '.join(repeat)}: a rep-prefixed instruction is one, however much it moves:"
-            " compare bytes, not instructions, where strategies copy or swap."
-        )
-    return lines
+    if not repeat:
+        return []
+    return [
+        f"{', '.join(repeat)}: a rep-prefixed instruction is one, however much it moves:"
+        " compare bytes, not instructions, where strategies copy or swap."
+    ]
 
 
-def _provenance(document: Document) -> list[str]:
+def provenance(document: Document) -> list[str]:
     """Say what made the figures, a paragraph each."""
     made = document.provenance
     compilers = made.compilers
