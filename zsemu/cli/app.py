@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import annotate, check, common, compare, diff, doctor, sweep, trace
+from zsemu.cli import annotate, check, common, compare, diff, doctor, report, sweep, trace
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
 from zsemu.paths import VERBOSE
@@ -36,6 +36,7 @@ app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
 app.command("doctor")(doctor.doctor)
 app.command("list")(list_.list_)
+app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.add_typer(trace.app, name="trace")
 for _command in (*app.registered_commands, *trace.app.registered_commands):

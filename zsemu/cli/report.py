@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""zsemu report: results as one page, as plots, and as a summary for CI."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from zsemu.cli.common import emit
+from zsemu.errors import ZsemuError
+
+if TYPE_CHECKING:
+    from zsemu.matrix import Matrix
+
+PAGE: Final = Path("report.html")
+PLOTS: Final = Path("plots")
+
+
+class Form(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    SVG = "svg"
+    PNG = "png"
+
+
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT.json", help="What 'zsemu compare --json' wrote."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="Where to: a file, and of svg and png a directory."
+            " [default: report.html; Markdown: printed; plots: plots]",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="A page, a summary for CI, or each plot of the page as a file.",
+        ),
+    ] = Form.HTML,
+    properties: Annotated[
+        Path | None,
+        typer.Option(
+            "--properties",
+            metavar="FILE",
+            help="Show these, too: what 'zsemu check -k properties --format json' printed.",
+        ),
+    ] = None,
+    relative_to: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The strategy that ratios are to. [default: copy]"),
+    ] = None,
+) -> None:
+    """Show results so that they need no explanation: the finding, the matrix, plots, limits.
+
+    The page is one file that needs no network. Plots can be read on white and on dark.
+
+    Exit status: 0 done, whatever the results hold; 2 bad use or input.
+
+    Example: zsemu report out.json -o report.html
+    """
+    from zsemu import propertytable
+
+    if properties and format != Form.HTML:
+        raise ZsemuError(f"--properties: only the page has them, not --format {format.value}")
+    runs = _runs(results, relative_to)
+    measured = propertytable.load(properties) if properties else None
+    if format == Form.MARKDOWN:
+        from zsemu.summary import markdown
+
+        text = markdown(runs)
+        if output:
+            _write(text, output)
+        else:
+            emit(text)
+    elif format == Form.HTML:
+        from zsemu.page import html
+
+        _write(html(runs, measured), output or PAGE)
+    else:
+        from zsemu import plots
+
+        directory = output or PLOTS
+        directory.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            for file in plots.write(plots.every(run), directory, format.value):
+                typer.echo(file)
+
+
+def _runs(paths: list[Path], relative_to: str | None) -> "list[Matrix]":
+    from zsemu.matrix import Matrix
+    from zsemu.results import load
+
+    names = [path.stem for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise ZsemuError(f"two results are called {name}: give their files different names")
+    return [Matrix(load(path), relative_to, name=path.stem) for path in paths]
+
+
+def _write(text: str, path: Path) -> None:
+    from zsemu.paths import replacing
+
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ZsemuError(f"{path}: no place for a file: give -o one in a directory that exists")
+    with replacing(path) as stream:
+        stream.write(text.encode())
+    typer.echo(path)
