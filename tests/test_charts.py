@@ -80,6 +80,12 @@ def tuple_or_text(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def test_what_is_written() -> None:
+    found = texts(svg(chart()))
+    assert found.count("share of the slot in the first page") == 1
+    assert {"t", "s", "0%", "100%"} <= set(found)
+
+
 def test_eight_strategies_look_different() -> None:
     names = tuple("abcdefgh")
     layers = curves(dict.fromkeys(names, COPY), [], names, title="", subtitle="")["layer"]

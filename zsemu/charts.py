@@ -58,6 +58,7 @@ _SHAPES: Final = (
     "triangle-right",
     "stroke",
 )
+_SHARE: Final = "share of the slot in the first page"
 _WIDTH: Final = 330
 _HEIGHT: Final = 230
 _LINE: Final = 12.5
@@ -98,11 +99,7 @@ def curves(
     )
     share = {"domain": [0, 1], "nice": False}
     cost = {"domain": [0, top], "nice": False}
-    x = {
-        **_quantity("share", share),
-        "title": "share of the slot in the first page",
-        "axis": {"format": "%", "tickCount": 5},
-    }
+    x = {**_quantity("share", share, _SHARE), "axis": {"format": "%", "tickCount": 5}}
     y = _quantity("cost", cost)
     color = _style("strategy", names, PALETTE)
     points = [
@@ -132,7 +129,7 @@ def curves(
         _layer(
             ends,
             {"type": "rule", "strokeWidth": 0.7},
-            x=_quantity("share", share),
+            x=_quantity("share", share, _SHARE),
             x2={"field": "label"},
             y=y,
             y2={"field": "at"},
@@ -155,7 +152,7 @@ def curves(
         _layer(
             ends,
             {"type": "text", "align": "left", "dx": 2, "fontSize": 11},
-            x=_quantity("label", share),
+            x=_quantity("label", share, _SHARE),
             y=_quantity("at", cost),
             text={"field": "strategy"},
             color=color,
@@ -246,8 +243,9 @@ def _apart(at: Mapping[str, float], least: float, most: float) -> dict[str, floa
     return placed
 
 
-def _quantity(field: str, scale: Spec) -> Spec:
-    return {"field": field, "type": "quantitative", "scale": scale, "title": None}
+def _quantity(field: str, scale: Spec, title: str | None = None) -> Spec:
+    # Layers share their axes: a title is on one if all of them have it.
+    return {"field": field, "type": "quantitative", "scale": scale, "title": title}
 
 
 def _style(field: str, names: Sequence[str], styles: Sequence[Any]) -> Spec:
