@@ -43,6 +43,11 @@ def test_figures_are_those_of_the_results() -> None:
     assert rendered(PAGE.replace("0.51", "0.15")) == PAGE.replace("0.51 to", "0.15 to")
 
 
+def test_the_plot_is_that_of_the_results() -> None:
+    assert readme.PLOT.read_bytes() == readme.plot()
+    assert f"]({readme.PLOT.relative_to(README.parent)})" in PAGE
+
+
 def request(trace: str) -> Request:
     return Request(
         archs=target_names(),

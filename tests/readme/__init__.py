@@ -5,6 +5,10 @@ The results are ``NAME.json`` beside this file, each what this writes::
 
     zsemu compare --trace NAME --json tests/readme/NAME.json
 
+The plot is ``boundary.svg``, one of those that this writes::
+
+    zsemu report tests/readme/sqlite-lzo-rle.json --format svg -o DIR
+
 A block in the README stands behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
 """
 
@@ -13,9 +17,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
+from zsemu import plots
 from zsemu.counts import STRATEGY_PHASES
+from zsemu.matrix import Matrix
 from zsemu.results import Document, Record, load
 from zsemu.table import text
 
@@ -23,6 +30,8 @@ HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"
 SHOWN: Final = ("x86_64", "aarch64")
 """architectures whose costs the README shows"""
+PLOT: Final = HERE / "boundary.svg"
+PLOTTED: Final = "sqlite-lzo-rle-aarch64-read-bytes.svg"
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
 )
@@ -87,6 +96,14 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "reads": lambda: by_mode("sqlite-lzo-rle", "spanning_read"),
     "writes": lambda: by_mode("sqlite-lzo-rle", "spanning_write"),
 }
+
+
+def plot() -> bytes:
+    """Return the plot that the README shows."""
+    with TemporaryDirectory() as place:
+        run = Matrix(results("sqlite-lzo-rle"), None, name="sqlite-lzo-rle")
+        plots.write(plots.every(run), Path(place), "svg")
+        return (Path(place) / PLOTTED).read_bytes()
 
 
 def rendered(page: str) -> str:
