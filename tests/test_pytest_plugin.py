@@ -168,8 +168,11 @@ def test_each_cell_runs_once(pytester: pytest.Pytester, monkeypatch: pytest.Monk
 
         def test_three(zsemu_run):
             before, = zsemu_run(MINE, trace=TRACE).records
-            MINE.write_text(MINE.read_text() + "int more;\\n")
+            text = MINE.read_text()
+            MINE.write_text(text + "int more;\\n")
             assert zsemu_run(MINE, trace=TRACE).records[0] is not before
+            MINE.write_text(text)
+            assert zsemu_run(MINE, trace=TRACE).records[0] is before
         """
     )
     pytester.runpytest_inprocess("--zsemu-arch=arm,riscv64").assert_outcomes(passed=6)

@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     own = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args)
     if any("zsemu_arch" in (n if isinstance(n, list | tuple) else n.split(",")) for n in own):
         return
-    metafunc.parametrize("zsemu_arch", _archs(metafunc.config), scope="session")
+    metafunc.parametrize("zsemu_arch", _archs(metafunc.config), indirect=True)
 
 
 class Runner:
@@ -100,6 +100,13 @@ class Runner:
 def _zsemu_records() -> "dict[str, Record]":
     """Return what has been run in this session."""
     return {}
+
+
+@pytest.fixture
+def zsemu_arch(request: pytest.FixtureRequest) -> str:
+    """Name the architecture of this test: it runs once for each of --zsemu-arch."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
