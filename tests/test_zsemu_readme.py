@@ -189,7 +189,7 @@ def test_ci(tmp_path: Path) -> None:
     # A pull request before the main branch has ever run.
     status, log, summary = github.run("pull_request", good)
     assert status == 0, log
-    assert "The main branch has no results yet." in summary and "### arm: all" in summary
+    assert "The main branch has no results yet." in summary and "### All maps: bytes" in summary
     assert github.kept == {}
 
     status, log, summary = github.run("push", good)

@@ -77,7 +77,8 @@ def text(diff: Diff, *, everything: bool) -> str:
 
 def markdown(diff: Diff, *, everything: bool) -> str:
     """Return a table, the regressions first."""
-    lines = [f"**{verdict(diff)}**", ""]
+    # A heading of its own, as it may follow anything in a job's summary.
+    lines = ["## What moved", "", f"**{verdict(diff)}**", ""]
     lines += [f"- **{_name(one)}**: `{one.text}`" for one in diff.breakages]
     rows = sorted(_shown(diff, everything), key=lambda row: not row.regression)
     if rows:

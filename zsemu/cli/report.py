@@ -95,7 +95,7 @@ def report(
         directory.mkdir(parents=True, exist_ok=True)
         for run in runs:
             for file in plots.write(plots.every(run), directory, format.value):
-                typer.echo(file)
+                emit(f"{file}\n")
 
 
 def _runs(paths: list[Path], relative_to: str | None) -> "list[Matrix]":
@@ -116,4 +116,4 @@ def _write(text: str, path: Path) -> None:
         raise ZsemuError(f"{path}: no place for a file: give -o one in a directory that exists")
     with replacing(path) as stream:
         stream.write(text.encode())
-    typer.echo(path)
+    emit(f"{path}\n")
