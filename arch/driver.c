@@ -71,19 +71,10 @@ static __driver unsigned long *first_word(const struct zs_location *loc)
 				 loc->offset);
 }
 
-/* Says what follows, for native/hooks.c: three bits of scope, two of phase. */
-static __driver void doing(const struct zs_op *op, enum zs_phase phase)
+static __driver void settle(struct zs_area *area, const struct zs_location *loc)
 {
-	zs_batch.doing = zs_batch.current << 5 | phase << 3 |
-			 op->flags >> ZS_SCOPE_SHIFT;
-}
-
-static __driver void settle(struct zs_area *area, const struct zs_op *op)
-{
-	if (zs_settle) {
-		doing(op, ZS_SETTLING);
-		zs_settle(area, &op->loc);
-	}
+	if (zs_settle)
+		zs_settle(area, loc);
 }
 
 /* As init_zspage(): every slot's first word links to the next, tag bit clear. */
@@ -121,32 +112,16 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 {
 	u32 spans;
 
-	if (op->flags & ZS_GIVEN) {
-		span[0].addr = (void *)op->handle;
-		span[0].length = op->loc.length;
-		return 1;
-	}
-	doing(op, ZS_MAPPING);
 	span[0].length = span[1].length = 0;
 	spans = zs_map_object(area, &op->loc, op->mode, op->caller, span);
 	if (total_length(span, spans) != op->loc.length)
 		op->error = ZS_BAD_SPANS;
-	op->handle = spans == 1 ? (unsigned long)span[0].addr : 0;
 	return spans;
-}
-
-static __driver void unmap(struct zs_area *area, const struct zs_op *op)
-{
-	if (op->flags & ZS_GIVEN)
-		return;
-	doing(op, ZS_UNMAPPING);
-	zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
 static __driver void access(struct zs_op *op, const struct zs_span *span,
 			    u32 spans)
 {
-	doing(op, ZS_ACCESSING);
 	if (op->mode != ZS_MM_WO)
 		zs_access_out(span, spans, op->caller);
 	if (op->mode == ZS_MM_RW)
@@ -163,7 +138,7 @@ static __driver void use(struct zs_area *area, struct zs_op *op)
 	if (op->error)
 		return;
 	access(op, span, spans);
-	unmap(area, op);
+	zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
 static __driver void hold(struct zs_area *area, struct zs_op *op)
@@ -177,10 +152,8 @@ static __driver void hold(struct zs_area *area, struct zs_op *op)
 	held[op->held].span[0].length = span[0].length;
 	held[op->held].span[1].addr = span[1].addr;
 	held[op->held].span[1].length = span[1].length;
-	if (!op->error && op->mode != ZS_MM_WO) {
-		doing(op, ZS_ACCESSING);
+	if (!op->error && op->mode != ZS_MM_WO)
 		zs_access_out(span, spans, op->caller);
-	}
 }
 
 /*
@@ -192,12 +165,11 @@ static __driver void release(struct zs_area *area, struct zs_op *op)
 	const struct zs_span *span = held[op->held].span;
 	u32 spans = held[op->held].spans;
 
-	doing(op, ZS_ACCESSING);
 	if (op->mode == ZS_MM_RO)
 		zs_access_out(span, spans, op->update);
 	else
 		access(op, span, spans);
-	unmap(area, op);
+	zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
 /* Copies raw bytes of a slot as zs_object_copy() does, page part by page part. */
@@ -238,18 +210,18 @@ static __driver void operate(struct zs_area *area, struct zs_op *op)
 	case ZS_ALLOCATE:
 		if (op->flags & ZS_OPENS)
 			open_zspage(loc->zspage);
-		settle(area, op);
+		settle(area, loc);
 		op->found = *first_word(loc);
 		if (loc->header)
 			*first_word(loc) = op->handle;
 		break;
 	case ZS_FREE:
-		settle(area, op);
+		settle(area, loc);
 		op->found = *first_word(loc);
 		*first_word(loc) = (unsigned long)loc->slot << 1;
 		break;
 	case ZS_SETTLE:
-		settle(area, op);
+		settle(area, loc);
 		break;
 	case ZS_MOVE:
 		move(loc, &op->to);
@@ -266,7 +238,7 @@ static __driver void operate(struct zs_area *area, struct zs_op *op)
 		break;
 	default:
 		if (op->flags & ZS_CHECK) {
-			settle(area, op);
+			settle(area, loc);
 			op->found = *first_word(loc);
 		}
 		use(area, op);

@@ -47,13 +47,8 @@ enum zs_kind {
 	ZS_RELEASE,	/* use it, and unmap */
 };
 
-/* As in zsemu/counts.py. */
-enum zs_phase { ZS_SETTLING, ZS_MAPPING, ZS_ACCESSING, ZS_UNMAPPING };
-
 #define ZS_OPENS	(1U << 0)	/* this allocation creates its zspage */
 #define ZS_CHECK	(1U << 1)	/* look at the header before the read */
-#define ZS_GIVEN	(1U << 2)	/* do not map: the only span is at handle */
-#define ZS_SCOPE_SHIFT	8		/* above: what the host counts it as */
 
 enum zs_error {
 	ZS_OK,
@@ -67,11 +62,7 @@ struct zs_op {
 	struct zs_location to;	/* of a move */
 	char *caller;		/* the caller's buffer */
 	char *update;		/* new content of an update; afterwards what was seen */
-	/*
-	 * What the header holds, tag bit included. After a map: address of its
-	 * span, if there is only one, else 0.
-	 */
-	unsigned long handle;
+	unsigned long handle;	/* what the header holds, tag bit included */
 	u32 shape;
 	u32 flags;
 	u32 mode;		/* of a map */
@@ -86,7 +77,6 @@ struct zs_batch {
 	struct zs_op *ops;
 	unsigned long first, last;	/* those to do */
 	unsigned long current;		/* the one being done; last when all are */
-	unsigned long doing;		/* that, its phase and scope: see doing() */
 	unsigned long stop_at;
 	unsigned char *known;		/* by shape: known with all words zero */
 	u32 *known_state;		/* pairs (shape, state), open addressing */

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu import counts
-from zsemu.guest import MAX_PAGES, SCOPE_SHIFT, ZSPAGE_SIZE, Flag, Kind, Mode
+from zsemu.guest import MAX_PAGES, ZSPAGE_SIZE, Flag, Kind, Mode
 from zsemu.hooks import EXPECTED
 from zsemu.memory import Memory
 from zsemu.oracle import Arena, Versions, arena
@@ -259,7 +259,6 @@ class Builder:
         expected = np.zeros(len(index), EXPECTED)
         scope = np.where(spans, np.array([4, 4, 1, 2, 3])[operation], counts.OTHER)
         expected["scope"] = counts.UNCOUNTED if check else scope
-        ops["flags"] |= expected["scope"] << SCOPE_SHIFT
         expected["cpu"] = ops["cpu"]
         expected["zspage"] = zspage
         slots = work.geometry.locate(class_index, placed.slot[index])

@@ -42,11 +42,6 @@ class Flag(IntEnum):
 
     OPENS = 1
     CHECK = 2
-    GIVEN = 4
-
-
-SCOPE_SHIFT = 8
-"""above the flags: what an operation is counted as (zsemu.counts)"""
 
 
 class StopAt(IntEnum):
@@ -146,7 +141,6 @@ def layout(target: Target) -> Layout:
         batch=_words(
             word,
             size,
-            "ops first last current doing stop_at known known_state known_mask nr_known area"
-            " area_stride",
+            "ops first last current stop_at known known_state known_mask nr_known area area_stride",
         ),
     )

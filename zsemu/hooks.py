@@ -68,12 +68,13 @@ class _Hooks(ctypes.Structure):
         *((name, _u64) for name in ("text", "text_size", "driver", "driver_end")),
         ("entry", _u64 * len(ENTRIES)),
         ("word_bits", _u64),
-        *((name, _pointer) for name in ("current", "doing", "expected")),
+        ("current", _pointer),
+        ("expected", _pointer),
         ("budget", _u64),
         ("stop", _pointer),
         *((name, _u64) for name in ("phase", "spent", "exhausted", "operation", "pc")),
         *((name, _pointer) for name in ("block_at", "blocks", "hits", "repeats")),
-        *((name, _u64) for name in ("nr_blocks", "max_blocks", "previous_end", "did")),
+        *((name, _u64) for name in ("nr_blocks", "max_blocks", "previous_end")),
         ("kind", _pointer),
         ("class", _pointer),
         ("rows", _pointer),
@@ -146,9 +147,9 @@ class Hooks:
         raw.budget = budget
         raw.stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         raw.phase = DRIVER_PHASE
-        for name in ("current", "doing"):
-            field = memory.types.batch.fields[name]  # type: ignore[index]
-            self.point(name, memory.ram[image.address("zs_batch") - RAM_BASE + field[1] :])
+        field = memory.types.batch.fields["current"]  # type: ignore[index]
+        current = image.address("zs_batch") - RAM_BASE + field[1]
+        self.point("current", memory.ram[current:])
         cells = (self.MAX_BLOCKS, len(PHASES), SCOPE_COLUMNS)
         self.blocks = np.zeros(self.MAX_BLOCKS, _BLOCK)
         self.hits = np.zeros(cells, np.uint64)
@@ -198,10 +199,8 @@ class Hooks:
         raw.watch = watch & _NOWHERE
 
     def attach_blocks(self, uc: unicorn.Uc) -> None:
-        """Count hits per block, but for the driver's, which are nobody's."""
-        # The driver is where the code begins.
-        code = (int(self.raw.driver_end), int(self.raw.text + self.raw.text_size) - 1)
-        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, code)
+        """Count hits per block."""
+        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
 
     def attach_everything(self, uc: unicorn.Uc) -> None:
         """Fill a row for every operation and judge every store."""
@@ -226,10 +225,7 @@ class Hooks:
         if status:
             raise unicorn.UcError(status)
 
-    def _add(
-        self, uc: unicorn.Uc, kind: int, callback: object, where: tuple[int, int] = (1, 0)
-    ) -> None:
-        """Hang in a callback for addresses ``where``, the last one included; (1, 0): for all."""
+    def _add(self, uc: unicorn.Uc, kind: int, callback: object) -> None:
         # Past the binding's own hook_add(): that would call Python for every event.
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
@@ -238,7 +234,8 @@ class Hooks:
             ctypes.c_int(kind),
             ctypes.cast(callback, ctypes.c_void_p),  # type: ignore[arg-type]
             ctypes.byref(self.raw),
-            *map(ctypes.c_uint64, where),
+            ctypes.c_uint64(1),
+            ctypes.c_uint64(0),
         )
         if status:
             raise unicorn.UcError(status)

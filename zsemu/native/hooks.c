@@ -124,8 +124,7 @@ struct hooks {
 	uint64_t entry[ENTRIES];
 	/* the run */
 	uint64_t word_bits;
-	const void *current;		/* the guest's own words, in RAM */
-	const volatile uint32_t *doing;
+	const void *current;		/* the guest's own word, in RAM */
 	const struct expected *expected;
 	uint64_t budget;		/* blocks or instructions a phase may take */
 	int (*stop)(void *uc);
@@ -137,7 +136,7 @@ struct hooks {
 	struct block *blocks;
 	uint64_t *hits, *repeats;	/* [block][phase * SCOPES + scope] */
 	uint64_t nr_blocks, max_blocks;
-	uint64_t previous_end, did;
+	uint64_t previous_end;
 
 	/* on_code, on_memory */
 	const uint8_t *kind;		/* by offset in the text */
@@ -343,6 +342,7 @@ static int follow(struct hooks *h, uint64_t address)
 				after_unmap(h);
 		}
 		h->phase = DRIVER;
+		h->previous_end = 0;
 		return DRIVER;
 	}
 	if (h->phase != DRIVER)
@@ -389,22 +389,16 @@ static uint32_t block_of(struct hooks *h, uint64_t address, uint32_t size)
 	return *link - 1;
 }
 
-/*
- * Only for what the driver calls. The driver says what that is: scope and
- * phase, as a cell of the histogram, and above them the operation.
- */
 void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 {
 	struct hooks *h = user;
-	uint64_t doing = *h->doing, cell;
+	uint64_t cell;
 	uint32_t block;
 
-	if (doing != h->did) {
-		h->did = doing;
-		h->phase = doing / SCOPES % PHASES;
-		h->spent = 0;
-		h->previous_end = 0;
-	}
+	if (address - h->text >= h->text_size)
+		return;
+	if (follow(h, address) == DRIVER)
+		return;
 	spend(h, uc);
 	block = block_of(h, address, size);
 	if (block == ~0U) {
@@ -412,7 +406,8 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 		h->stop(uc);
 		return;
 	}
-	cell = block * (PHASES * SCOPES) + doing % (PHASES * SCOPES);
+	cell = block * (PHASES * SCOPES) + h->phase * SCOPES +
+	       h->expected[h->operation].scope;
 	h->hits[cell]++;
 	/* A rep-prefixed instruction: every round is a block of its own. */
 	if (h->previous_end == address + size)
