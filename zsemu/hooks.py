@@ -81,6 +81,7 @@ class _Hooks(ctypes.Structure):
         *((name, _u64) for name in ("ram", "ram_size", "page_shift")),
         *((name, _pointer) for name in ("region", "owner", "index")),
         *((name, _u64) for name in ("window_leaf", "pte_size", "window_ptes", "zspages")),
+        *((name, _u64) for name in ("buffers", "stride")),
         *((name, _u64) for name in ("last_pte", "pte_halves", "round", "zeroing", "epoch")),
         ("lines", _u64 * (3 * _LINE_TABLE)),
         ("promises", _u64),
@@ -88,7 +89,7 @@ class _Hooks(ctypes.Structure):
         ("last_found", _u64 * _WHATS),
         ("findings", _u64 * (FINDING.itemsize // 8 * MAX_FINDINGS)),
         ("memory", _pointer),
-        *((name, _u64) for name in ("watch", "watched_pc")),
+        *((name, _u64) for name in ("mapped", "buffer_used", "watch", "watched_pc")),
         ("slot", ctypes.c_uint8 * _SLOT),
         *((name, _u64) for name in ("strict", "pte_present", "window", "mmu_shift", "pte_pc")),
         *((name, _pointer) for name in ("read_register", "operand", "displacement")),
@@ -191,6 +192,7 @@ class Hooks:
         raw.operand_shift = target.instructions.tlb_operand_shift
         raw.ram, raw.ram_size, raw.page_shift = RAM_BASE, memory.size, memory.page_shift
         raw.zspages, raw.window_leaf = memory.zspages, memory.window_leaf
+        raw.buffers, raw.stride = memory.buffer, memory.area_stride
         raw.pte_size, raw.pte_present = target.pte_size, target.pte_present
         raw.window, raw.window_ptes = target.window, memory.WINDOW_PAGES
         raw.mmu_shift = memory.mmu_shift

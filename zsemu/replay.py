@@ -194,19 +194,16 @@ class Replay:
         return self._outcome(self._shapes.sums())
 
     def per_cpu(self) -> dict[str, str]:
-        """Return what of each CPU's memory the strategy has used, after a run."""
+        """Return what of each CPU's memory the strategy has used, after a run that was strict."""
         memory = self._memory
-        used = entries = words = 0
+        entries = words = 0
         for cpu in range(memory.sizes.cpus):
-            start = memory.buffer + cpu * memory.area_stride
-            written = np.flatnonzero(memory.ram[start : start + memory.page_size])
-            used = max(used, int(written[-1]) + 1 if len(written) else 0)
             area = memory.view(memory.area + cpu * memory.area_stride, memory.types.area, 1)[0]
             words = max(words, sum(bool(area[f"private{i}"]) for i in range(4)))
         pte = COLUMNS.index("pte_stores")
         entries = 2 if self._sums[:, :, pte].any() else 0
         return {
-            "per-CPU buffer, bytes": str(used),
+            "per-CPU buffer, bytes": str(self._hooks_all.raw.buffer_used),
             "per-CPU window, pages": str(entries),
             "per-CPU words": str(words),
         }

@@ -85,6 +85,7 @@ enum what {
 #define LINE_BITS	13	/* > lines that any phase can touch: 4 x 64 KiB are 4096 */
 #define LINES_MAX	((1 << LINE_BITS) - 512)
 #define FINDINGS	20
+#define SCRATCH		0x5a	/* what a CPU's buffer holds before a map */
 #define SLOT_MAX	65536	/* the largest page, and so the largest slot */
 #define LEAF_MAX	65536
 
@@ -148,6 +149,7 @@ struct hooks {
 	const int32_t *index;		/* by page: which page of its zspage */
 	uint64_t window_leaf, pte_size, window_ptes;	/* entries a CPU owns */
 	uint64_t zspages;		/* descriptors: offset in RAM */
+	uint64_t buffers, stride;	/* CPU 0's buffer, and bytes to the next */
 	uint64_t last_pte, pte_halves;
 	uint64_t round;			/* the next access is a round of a rep */
 	uint64_t zeroing;		/* the next store is a whole block's */
@@ -157,6 +159,8 @@ struct hooks {
 	uint64_t nr_findings, last_found[WHATS];
 	struct finding findings[FINDINGS];
 	uint8_t *memory;		/* the RAM itself */
+	uint64_t mapped;		/* maps that have not ended */
+	uint64_t buffer_used;		/* bytes of a buffer, up to the last stored */
 	/* the last store that changed a byte which turned out wrong */
 	uint64_t watch, watched_pc;
 	uint8_t slot[SLOT_MAX];		/* as it was before the map */
@@ -219,6 +223,10 @@ static void before_map(struct hooks *h)
 {
 	const struct expected *e = &h->expected[h->operation];
 
+	/* Nothing survives there from one mapping to the next. */
+	if (!h->mapped++)
+		memset(h->memory + h->buffers + e->cpu * h->stride, SCRATCH,
+		       1ULL << h->page_shift);
 	memcpy(h->slot, h->memory + e->part[0], e->bytes[0]);
 	memcpy(h->slot + e->bytes[0], h->memory + e->part[1], e->bytes[1]);
 }
@@ -232,6 +240,7 @@ static void after_unmap(struct hooks *h)
 	const uint8_t *table = h->strict ? h->stored : h->memory + h->window_leaf;
 	uint32_t *r = row(h);
 
+	h->mapped--;
 	for (i = 0; i < e->bytes[0]; i++)
 		changed += h->slot[i] != h->memory[e->part[0] + i];
 	for (i = 0; i < e->bytes[1]; i++)
@@ -550,6 +559,12 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 		h->watched_pc = h->pc;
 	if (store && !allowed(h, e, region, offset, size))
 		find(h, STRAY, h->pc, address, size, value);
+	if (store && region == BUFFER) {
+		uint64_t end = (offset - h->buffers) % h->stride + size;
+
+		if (end > h->buffer_used)
+			h->buffer_used = end;
+	}
 	if (store && region == POOL && offset - e->part[0] >= e->bytes[0] &&
 	    offset - e->part[1] >= e->bytes[1]) {
 		r[STORES_OUTSIDE]++;
