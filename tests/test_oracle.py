@@ -56,19 +56,23 @@ def random_operations(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray, 
 def test_versions_follow_a_dict(seed: int) -> None:
     operation, object_, length = random_operations(seed)
     versions = oracle.Versions(30)
-    model: dict[int, tuple[int, int]] = {}
+    model: dict[int, tuple[int, int, int]] = {}
     for part in (slice(0, 150), slice(150, 151), slice(151, 400)):
         history = versions.advance(operation[part], object_[part], length[part])
         for i in range(len(history.before)):
             row = part.start + i
             who = int(object_[row])
             if operation[row] == Operation.ALLOCATE:
-                model[who] = (0, 0)
-            version, defined = model.get(who, (0, 0))
-            assert (history.before[i], history.defined[i]) == (version, defined)
-            if operation[row] in (Operation.WRITE, Operation.UPDATE):
-                model[who] = (version + 1, int(length[row]))
-            assert history.after[i] == model.get(who, (0, 0))[0]
+                model[who] = (0, 0, 0)
+            version, newest, defined = model.get(who, (0, 0, 0))
+            assert history.before[i] == version
+            assert (history.newest[i], history.defined[i]) == (newest, defined)
+            size = int(length[row])
+            if operation[row] == Operation.WRITE:
+                model[who] = (version + 1, size, size)
+            if operation[row] == Operation.UPDATE:
+                model[who] = (version + 1, size, max(size, newest))
+            assert history.after[i] == model.get(who, (0, 0, 0))[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,6 +86,10 @@ def test_arena_holds_what_is_meant(seed: int) -> None:
     for i, kind in enumerate(operation.tolist()):
         who, size = int(object_[i]), int(length[i])
         old = model_content(who, int(history.before[i]), size)
+        if history.defined[i] > history.newest[i]:
+            # What the last update left alone.
+            kept = int(history.newest[i])
+            old = old[:kept] + model_content(who, int(history.before[i]) - 1, size)[kept:]
         new = model_content(who, int(history.after[i]), size)
         nothing = bytes([POISON_BYTE]) * size
         wanted = {
@@ -102,6 +110,29 @@ def test_arena_holds_what_is_meant(seed: int) -> None:
             used, buffer = end, buffer + 1
     assert buffer == len(arena.owner)
     assert used == len(before) == len(after)
+
+
+def test_what_an_update_does_not_reach_is_known() -> None:
+    """An update of 24 of 40 bytes: the other 16 must be as before; a write leaves nothing known."""
+    kinds = [Operation.WRITE, Operation.UPDATE, Operation.READ, Operation.WRITE, Operation.READ]
+    length = np.array([40, 24, 48, 8, 48], np.int64)
+    object_ = np.zeros(5, np.uint32)
+    operation = np.array(kinds, np.uint8)
+    arena = oracle.arena(
+        operation, object_, length, oracle.Versions(1).advance(operation, object_, length)
+    )
+    first, last = int(arena.start[3]) * 8, int(arena.start[5]) * 8
+    wanted = model_content(0, 2, 24) + model_content(0, 1, 40)[24:]
+    assert arena.after.tobytes()[first : first + 40] == wanted
+    known = {at for at in range(arena.after.nbytes) if _mismatch(arena, at)}
+    assert set(range(first, first + 40)) <= known
+    assert not known & {*range(first + 40, first + 48), *range(last + 8, last + 48)}
+
+
+def _mismatch(arena: oracle.Arena, at: int) -> bool:
+    bad = arena.after.copy()
+    bad.view(np.uint8)[at] ^= 1
+    return bool(arena.mismatches(bad).tolist() == [at])
 
 
 def test_every_wrong_byte_is_found_and_undefined_ones_are_not() -> None:

@@ -51,8 +51,11 @@ class History:
     before: NDArray[np.int64]
     """version of the object"""
     after: NDArray[np.int64]
+    newest: NDArray[np.int64]
+    """bytes of version ``before`` at its start; 0 where that is 0"""
     defined: NDArray[np.int64]
-    """bytes of it that a write or update has defined; 0 where version is 0"""
+    """bytes that are defined: those behind ``newest``, which an update left alone, are of the
+    version before that"""
 
 
 class Versions:
@@ -60,6 +63,7 @@ class Versions:
 
     def __init__(self, objects: int) -> None:
         self.version = np.zeros(objects, np.int64)
+        self.newest = np.zeros(objects, np.int64)
         self.defined = np.zeros(objects, np.int64)
 
     def advance(
@@ -85,18 +89,23 @@ class Versions:
         after = version + written - (written - writes)[start]
         last = np.maximum.accumulate(np.where(writes, index, -1))
         previous = np.concatenate(([-1], last[:-1])) if n else last
+        began = np.where(fresh, 0, self.newest[who])
+        newest = np.where(previous >= start, sizes[previous], began)
+        # An update leaves what it does not reach; of that only the newest version is followed.
+        leaves = np.where(what == Operation.UPDATE, np.maximum(sizes, newest), sizes)
         known = np.where(fresh, 0, self.defined[who])
-        defined = np.where(previous >= start, sizes[previous], known)
+        defined = np.where(previous >= start, leaves[previous], known)
 
         final = np.ones(n, bool)
         final[:-1] = changes[1:]
-        ended = np.where(last >= start, sizes[last], known)
         self.version[who[final]] = after[final]
-        self.defined[who[final]] = ended[final]
+        self.newest[who[final]] = np.where(last >= start, sizes[last], began)[final]
+        self.defined[who[final]] = np.where(last >= start, leaves[last], known)[final]
 
-        result = History(*(np.empty(n, np.int64) for _ in range(3)))
+        result = History(*(np.empty(n, np.int64) for _ in range(4)))
         result.before[order] = after - writes
         result.after[order] = after
+        result.newest[order] = newest
         result.defined[order] = defined
         return result
 
@@ -156,6 +165,14 @@ def _fill(
     return flat
 
 
+def _places(
+    start: NDArray[np.int64], words: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return every word of some buffers: where it is in the arena, and where in its buffer."""
+    inside = np.arange(int(words.sum())) - np.repeat(np.cumsum(words) - words, words)
+    return np.repeat(start, words) + inside, inside
+
+
 def arena(
     operation: NDArray[np.uint8],
     object_: NDArray[np.uint32],
@@ -178,12 +195,24 @@ def arena(
     known = np.where(sees, np.minimum(sizes, history.defined[owner]), sizes)
     after = _fill(base(object_[owner], version), sizes, words)
 
+    # What the last update did not reach is of the version before.
+    older = np.flatnonzero(sees & (known > history.newest[owner]))
+    if len(older):
+        at, inside = _places(start[older], words[older])
+        first = base(object_[owner[older]], version[older] - 1)
+        low = np.repeat(history.newest[owner[older]], words[older]) - inside * 8
+        mask = np.where(
+            low < 8,
+            (np.uint64(1) << (low.clip(0, 7) * 8).astype(np.uint64)) - np.uint64(1),
+            ~np.uint64(0),
+        )
+        after[at] = after[at] & mask | _fill(first, sizes[older], words[older]) & ~mask
+
     before = after.copy()
     receives = (kind == Operation.READ) | ((kind == Operation.UPDATE) & ~second)
     before[np.repeat(receives, words)] = POISON
     if second.any():
         new = base(object_[owner[second]], history.after[owner[second]])
-        sub = words[second]
-        at = np.repeat(start[second] - (np.cumsum(sub) - sub), sub) + np.arange(sub.sum())
-        before[at] = _fill(new, sizes[second], sub)
+        at, _ = _places(start[second], words[second])
+        before[at] = _fill(new, sizes[second], words[second])
     return Arena(owner, start, known, sizes, before, after)
