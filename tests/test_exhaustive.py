@@ -53,7 +53,26 @@ def test_every_slot_of_every_class_in_every_mode(name: str, page_size: int, word
                 lengths = used[operation]
                 # Full, minimal, and one that is no multiple of a word.
                 assert {1, full} <= lengths, (class_index, slot, operation)
-                assert full < 3 or any(length % 2 for length in lengths - {1})
+                assert full < 3 or any(length % 4 for length in lengths - {1})
+
+
+@pytest.mark.parametrize(
+    ("name", "page_size"), [("2012", 4096), ("chain-8", 4096), ("chain-8", 16384)]
+)
+def test_objects_end_with_the_page_and_just_behind_it(name: str, page_size: int) -> None:
+    one = small(name, page_size)
+    found = done(one)
+    over: list[int] = []
+    for class_index in range(len(one.classes)):
+        slots = one.slots_of(class_index)
+        for slot in np.flatnonzero(slots.spans).tolist():
+            end = page_size - int(slots.offset[slot]) - int(one.headers[class_index])
+            used = found[class_index, slot]
+            assert end in used[Operation.WRITE] & used[Operation.READ], (class_index, slot)
+            everywhere = used[Operation.WRITE] & used[Operation.READ] & used[Operation.UPDATE]
+            over += [length - end for length in everywhere if 0 < length - end < 8]
+    assert set(over) == {1, 2, 3, 5, 6, 7}
+    assert len(over) > one.slots.spans.sum() // 3
 
 
 def test_what_is_updated_is_read_before_it_is_written() -> None:

@@ -16,46 +16,63 @@ from zsemu.trace import Metadata, Operation, Trace
 from zsemu.work import PAGE_ORDERS, Work, whole
 
 _R, _W, _U = Operation.READ, Operation.WRITE, Operation.UPDATE
-_FULL, _ODD, _MINIMAL = range(3)
+_FULL, _ODD, _MINIMAL, _END = range(4)
+_OVER = (1, 2, 3, 5, 6, 7)
+"""bytes that an object reaches over the end of a page: no multiple of a word"""
 
-# Full, odd and minimal lengths in every mode, and what was stored is read; at last the object is
-# whole again.
+# Full, odd and minimal lengths in every mode, and what was stored is read, with what an update did
+# not reach; at last the object is whole again.
 _STEPS = (
     (_R, _FULL),
     (_U, _FULL),
     (_R, _FULL),
+    (_U, _ODD),
+    (_R, _FULL),
     (_W, _ODD),
     (_R, _ODD),
-    (_U, _ODD),
+    (_U, _MINIMAL),
     (_R, _ODD),
     (_W, _MINIMAL),
-    (_R, _MINIMAL),
-    (_U, _MINIMAL),
     (_R, _MINIMAL),
     (_W, _FULL),
     (_R, _FULL),
 )
 
+# In a slot that spans: an object that ends with the page.
+_STEPS_END = ((_W, _END), (_R, _END))
+
 # On larger pages every access is long: each mode and length once, the first write of all included.
 _STEPS_LARGE = (
     (_R, _FULL),
     (_U, _FULL),
+    (_U, _ODD),
+    (_R, _FULL),
     (_W, _ODD),
     (_R, _ODD),
-    (_U, _ODD),
     (_W, _MINIMAL),
-    (_R, _MINIMAL),
     (_U, _MINIMAL),
     (_R, _MINIMAL),
 )
 
 
+def _lengths(geometry: Geometry, class_index: int, slot: int) -> tuple[int, ...]:
+    """Return the lengths that _FULL, _ODD, _MINIMAL and _END stand for in a slot."""
+    header = int(geometry.headers[class_index])
+    full = int(geometry.sizes[class_index]) - header
+    slots = geometry.slots_of(class_index)
+    end = geometry.page_size - int(slots.offset[slot]) - header
+    odd = max(1, full // 2 | 1)
+    if slots.spans[slot] and (class_index + slot) % 2:
+        # Few bytes in the second page: half of all that spans, from class to class others.
+        odd = min(full, end + _OVER[(class_index + slot) // 2 % len(_OVER)])
+    return full, odd, 1, end
+
+
 def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[int, ...]]:
     """Return the rows (operation, object, length, cpu) of one class, objects from ``first`` on."""
-    size, header = int(geometry.sizes[class_index]), int(geometry.headers[class_index])
-    full = size - header
-    lengths = (full, max(1, full // 2 | 1), 1)
     slots = geometry.slots_of(class_index)
+    lengths = [_lengths(geometry, class_index, slot) for slot in range(len(slots))]
+    full = lengths[0][_FULL]
     rows: list[tuple[int, ...]] = []
     number = len(slots)
     around = {s + d for s in np.flatnonzero(slots.spans).tolist() for d in (-1, 0, 1)}
@@ -64,15 +81,16 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
         rows.append((_W, first + slot, full, slot % 2))
     large = geometry.page_size > 4096
     for slot in range(number):
-        for operation, which in _STEPS_LARGE if large else _STEPS:
-            rows.append((operation, first + slot, lengths[which], len(rows) % 2))
+        steps = _STEPS_LARGE if large else _STEPS
+        for operation, which in (_STEPS_END if slots.spans[slot] else ()) + steps:
+            rows.append((operation, first + slot, lengths[slot][which], len(rows) % 2))
     if large:
         return rows
     # Any order, for strategies that leave something displaced.
     order = np.random.default_rng(class_index).permutation(sorted(around)).tolist()
     rows += [(_R, first + slot, full, slot % 2) for slot in order * 2 if slot < number]
     # What is written in part after another object was mapped, for what that has left behind.
-    rows += [(_W, first + slot, lengths[_ODD], slot % 2) for slot in order if slot < number]
+    rows += [(_W, first + slot, lengths[slot][_ODD], slot % 2) for slot in order if slot < number]
     # Free and allocate again: the free list's links and new headers.
     freed = [slot for slot in range(number) if slot % 3 == 1]
     rows += [(Operation.FREE, first + slot, full, 0) for slot in freed]

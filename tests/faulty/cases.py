@@ -113,6 +113,32 @@ def updated(builder: Builder) -> None:
 
 
 @_case()
+def partly_updated(builder: Builder) -> None:
+    """The first odd bytes of a spanning object are updated, and all of it is read."""
+    (object_,) = _fill(builder, APART, [2])
+    builder.use(UPDATE, object_, _odd(builder))
+    builder.use(READ, object_)
+
+
+@_case()
+def read_twice(builder: Builder) -> None:
+    """One CPU reads a spanning object twice."""
+    (object_,) = _fill(builder, APART, [2])
+    builder.use(READ, object_)
+    builder.use(READ, object_)
+
+
+@_case()
+def just_reaches_over(builder: Builder) -> None:
+    """The object in slot 2 has two bytes in its second page."""
+    zspage = builder.zspage(int(builder.geometry.class_index(APART)))
+    slots = builder.geometry.slots_of(builder.class_of(zspage))
+    header = int(builder.geometry.headers[builder.class_of(zspage)])
+    length = builder.geometry.page_size - int(slots.offset[2]) - header + 2
+    builder.use(WRITE, builder.allocate(zspage, 2, length))
+
+
+@_case()
 def whole(builder: Builder) -> None:
     """The first odd bytes of an object that does not span are written and read."""
     (object_,) = _fill(builder, APART, [1])

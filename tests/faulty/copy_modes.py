@@ -22,6 +22,41 @@ FAULTS = (
         cases.updated,
     ),
     Faulty(
+        # In only what the caller may look at, and out all there is.
+        "copy-in-short-for-update",
+        "copy-modes",
+        (
+            (
+                "			zspage->class_size - first);\n	}\n",
+                "			(mode == ZS_MM_RW ? loc->header + loc->length :\n"
+                "			 zspage->class_size) - first);\n	}\n",
+            ),
+        ),
+        violations.WRONG_BYTES,
+        cases.partly_updated,
+    ),
+    Faulty(
+        # The buffer is anybody's between two maps.
+        "copy-in-skipped-for-second-read",
+        "copy-modes",
+        (
+            (
+                "	if (mode != ZS_MM_WO) {\n",
+                "	if (mode != ZS_MM_WO && (mode != ZS_MM_RO ||\n"
+                "				 area->private[0] != (unsigned long)zspage ||\n"
+                "				 area->private[1] != loc->slot)) {\n",
+            ),
+            (
+                "	return zs_one_span(span, area->buffer + loc->header, loc);\n",
+                "	area->private[0] = mode == ZS_MM_RO ? (unsigned long)zspage : 0;\n"
+                "	area->private[1] = loc->slot;\n"
+                "	return zs_one_span(span, area->buffer + loc->header, loc);\n",
+            ),
+        ),
+        violations.WRONG_BYTES,
+        cases.read_twice,
+    ),
+    Faulty(
         # As before 4.1; a write-only map never had the header in the buffer.
         "header-copied-out",
         "copy-modes",

@@ -27,6 +27,18 @@ FAULTS = (
         cases.ends_before_its_slot,
     ),
     Faulty(
+        "span-test-rounded-down",
+        "readwrite",
+        (
+            (
+                "	return loc->offset + loc->header + loc->length > PAGE_SIZE;\n",
+                "	return ((loc->offset + loc->header + loc->length) & -4UL) > PAGE_SIZE;\n",
+            ),
+        ),
+        violations.FAULT,
+        cases.just_reaches_over,
+    ),
+    Faulty(
         # As 6.15 did, with a buffer of the caller's that was large enough for it.
         "read-copies-whole-slot",
         "readwrite",
