@@ -18,6 +18,7 @@ from zsemu.replay import Replay
 from zsemu.script import Builder
 from zsemu.strategies import PROMISES
 from zsemu.trace import Operation
+from zsemu.violations import ENDS
 
 # Which of counts.CHECKS tells that a promise is not kept.
 _PROMISE_CHECKS = dict(
@@ -31,9 +32,9 @@ class Property:
 
     name: str
     value: str
-    """``yes``, ``no`` or a number"""
+    """``yes``, ``no`` or a number; ``?`` where the strategy did not get far enough to tell"""
     shown_by: str
-    """the operation that shows it; empty where nothing went wrong"""
+    """the operation that shows it, or why nothing does; empty where nothing went wrong"""
 
 
 @dataclass(frozen=True)
@@ -175,22 +176,35 @@ def measure(image: Image, geometry: Geometry) -> list[Property]:
     work = exhaustive(geometry)
     replay = Replay(image, work, strict=True)
     outcome = replay.run()
+
+    ended = next((found for found in outcome.violations if found.kind in ENDS), None)
+
+    def found(name: str, value: str, shown_by: str = "") -> Property:
+        """Return what went as ``value`` says as far as the strategy got."""
+        if ended and not shown_by:
+            why = f"{ended.kind}, {ended.action} of slot {ended.slot} of class {ended.class_size}"
+            return Property(name, "?", why)
+        return Property(name, value, shown_by)
+
+    def shown(check: str) -> str:
+        operation = outcome.shows.get(check)
+        if operation is None:
+            return ""
+        return (
+            f"{Operation(work.trace.operation[operation]).name.lower()} of slot"
+            f" {work.placed.slot[operation]} of class"
+            f" {geometry.sizes[work.placed.class_index[operation]]}"
+        )
+
     properties = []
     for promise, check in _PROMISE_CHECKS.items():
-        shown = outcome.shows.get(check)
-        text = ""
-        if shown is not None:
-            class_index = work.placed.class_index[shown]
-            text = (
-                f"{Operation(work.trace.operation[shown]).name.lower()} of slot"
-                f" {work.placed.slot[shown]} of class {geometry.sizes[class_index]}"
-            )
-        properties.append(Property(promise, "no" if text else "yes", text))
+        text = shown(check)
+        properties.append(found(promise, "no" if text else "yes", text))
     for name, act, without in _experiments():
         wrong = _goes_wrong(image, geometry, act, without=without)
         properties.append(Property(name, "no" if wrong else "yes", wrong))
     for name, value in replay.per_cpu().items():
-        properties.append(Property(name, value, ""))
-    unaligned = "yes" if "unaligned" in outcome.shows else "no"
-    properties.append(Property("unaligned accesses of its own", unaligned, ""))
+        properties.append(found(name, value))
+    text = shown("unaligned")
+    properties.append(found("unaligned accesses of its own", "yes" if text else "no", text))
     return properties

@@ -18,6 +18,9 @@ MISALIGNED: Final = "unaligned access"
 STALE: Final = "missing TLB invalidate"
 PROMISE: Final = "broken promise"
 
+ENDS: Final = (FAULT, ENDLESS, SPANS)
+"""kinds after which a replay cannot go on"""
+
 FINAL_READ: Final = "final read"
 """the action where an object is found broken when it is read back at the end"""
 
