@@ -137,6 +137,18 @@ def test_digest(tmp_path: Path) -> None:
     assert own(tmp_path / "other", "abcd").digest != mine.digest
 
 
+def test_what_lies_beside_counts_too(tmp_path: Path) -> None:
+    mine = own(tmp_path, '#include "zs.h"\n#include "mine.h"\n')
+    alone = mine.digest
+    assert not mine.needs_window
+    (tmp_path / "mine.h").write_text("#define ENTRIES area->window_pte\n")
+    assert mine.needs_window
+    assert mine.digest != alone
+    (tmp_path / "mine.h").write_bytes(b"/* \xff */")
+    (tmp_path / "zs.h").write_bytes((ARCH / "zs.h").read_bytes())
+    assert not mine.needs_window
+
+
 def test_own_file_is_found_again_in_another_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

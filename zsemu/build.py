@@ -17,7 +17,7 @@ from pathlib import Path
 from zsemu.errors import ZsemuError
 from zsemu.paths import ARCH, VERBOSE, replacing
 from zsemu.paths import cache as cache_directory
-from zsemu.strategies import Strategy
+from zsemu.strategies import Strategy, strategy_files
 from zsemu.targets import Target
 
 COMPILERS = ("zig", "gcc", "clang")
@@ -44,7 +44,6 @@ LINK_FLAGS = ("-nostdlib", "-static", "-Wl,-e,zs_start_boot", "-Wl,--build-id=no
 _REQUIRED = ("zs_map_object", "zs_unmap_object")
 _UNDEFINED = re.compile(r"undefined (?:symbol:|reference to) [`']?(\w+)")
 _ERROR = re.compile(r"^(?P<where>.+?:\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.+)$", re.MULTILINE)
-_LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -171,20 +170,6 @@ def _sources(target: Target) -> list[Path]:
         ARCH / "boot.c",
         *(own / f"{n}.S" for n in ("entry", "copy", "swap")),
     ]
-
-
-def strategy_files(strategy: Strategy) -> list[Path]:
-    """Return the C file of a strategy, then what it includes that lies beside it."""
-    files: list[Path] = []
-    waiting = [strategy.path]
-    while waiting:
-        path = waiting.pop()
-        files.append(path)
-        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
-            included = (path.parent / os.fsdecode(name)).resolve()
-            if included.is_file() and included not in files and included not in waiting:
-                waiting.append(included)
-    return files
 
 
 def inputs(target: Target, strategy: Strategy) -> list[Path]:

@@ -2,6 +2,7 @@
 """The mapping strategies: which there are, what their first comment says, and a user's own."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ PROMISES = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
 _ORDER = ("pgtable", "copy", "copy-modes", "swap", "swap-min", "swap-lazy", "readwrite", "sg")
 
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
+_LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,31 @@ class Strategy:
     @property
     def needs_window(self) -> bool:
         """Whether it sets page-table entries, for which the MMU must have zsmalloc's page size."""
-        code = _COMMENT.sub("", self.path.read_text(encoding="utf-8"))
+        # The contract, should a copy of it lie there, names the window whoever uses it.
+        files = [path for path in strategy_files(self) if path.name != "zs.h"]
+        text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
+        code = _COMMENT.sub("", text)
         return "zs_set_pte" in code or "window" in code
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file, hexadecimal."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """SHA-256 of the file and of what it includes that lies beside it, hexadecimal."""
+        content = b"".join(path.read_bytes() for path in strategy_files(self))
+        return hashlib.sha256(content).hexdigest()
+
+
+def strategy_files(strategy: Strategy) -> list[Path]:
+    """Return the C file of a strategy, then what it includes that lies beside it."""
+    files: list[Path] = []
+    waiting = [strategy.path]
+    while waiting:
+        path = waiting.pop()
+        files.append(path)
+        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
+            included = (path.parent / os.fsdecode(name)).resolve()
+            if included.is_file() and included not in files and included not in waiting:
+                waiting.append(included)
+    return files
 
 
 def _parse(name: str, path: Path, *, own: bool) -> Strategy:

@@ -29,7 +29,7 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from zsemu import doctor, paths, strategies
-from zsemu.build import COMPILERS, OPTIMISATIONS, build, cache_folder, strategy_files
+from zsemu.build import COMPILERS, OPTIMISATIONS, build, cache_folder
 from zsemu.cells import Key, Store, digest, identify
 from zsemu.compare import Request, check, has_pages, provenance, single, warnings
 from zsemu.errors import ZsemuError
@@ -38,7 +38,7 @@ from zsemu.hooks import build_library
 from zsemu.paths import replacing
 from zsemu.pool import Stages
 from zsemu.results import Document, Record, save
-from zsemu.strategies import Strategy
+from zsemu.strategies import Strategy, strategy_files
 from zsemu.targets import target
 from zsemu.trace import SUFFIX, TraceFile
 
