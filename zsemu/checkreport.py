@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Final
 from xml.etree import ElementTree
 
+import hypothesis
 import unicorn
 
 import zsemu
@@ -33,8 +34,8 @@ def provenance(request: Request) -> str:
     """Return in one line what the findings depend on."""
     compilers = {compiler(request.cc, target(arch)).version for arch in request.archs}
     return (
-        f"seed {request.seed}, zsemu {zsemu.__version__}, Unicorn {unicorn.__version__},"
-        f" compiler {', '.join(sorted(compilers))}"
+        f"seed {request.seed}, zsemu {zsemu.__version__}, Hypothesis {hypothesis.__version__},"
+        f" Unicorn {unicorn.__version__}, compiler {', '.join(sorted(compilers))}"
     )
 
 
