@@ -63,16 +63,19 @@ def test_objects_end_with_the_page_and_just_behind_it(name: str, page_size: int)
     one = small(name, page_size)
     found = done(one)
     over: list[int] = []
+    chosen = 0
     for class_index in range(len(one.classes)):
         slots = one.slots_of(class_index)
-        for slot in np.flatnonzero(slots.spans).tolist():
+        # On larger pages every fourth of a class, the first always among them.
+        for slot in np.flatnonzero(slots.spans)[:: 1 if page_size == 4096 else 4].tolist():
+            chosen += 1
             end = page_size - int(slots.offset[slot]) - int(one.headers[class_index])
             used = found[class_index, slot]
             assert end in used[Operation.WRITE] & used[Operation.READ], (class_index, slot)
             everywhere = used[Operation.WRITE] & used[Operation.READ] & used[Operation.UPDATE]
             over += [length - end for length in everywhere if 0 < length - end < 8]
     assert set(over) == {1, 2, 3, 5, 6, 7}
-    assert len(over) > one.slots.spans.sum() // 3
+    assert len(over) > chosen // 3
 
 
 def test_what_is_updated_is_read_before_it_is_written() -> None:
