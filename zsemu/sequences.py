@@ -2,13 +2,14 @@
 """Sequences: a Hypothesis state machine over all that the allocator and its users do.
 
 Several zspages of a few classes, two CPUs; allocate, free, read, write, update, compaction and page
-migration in any order. The machine only collects steps; at its end the guest runs them all and the
-oracle judges, with a dict of what every object holds. A sequence that fails is shrunk action by
+migration in any order. The machine only collects steps; the guest then runs them all, and the
+oracle judges, which knows what every object holds. A sequence that fails is shrunk action by
 action.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import hypothesis
 import numpy as np
@@ -59,12 +60,7 @@ class Found:
     outcome: Outcome
 
 
-class _Broken(Exception):  # noqa: N818 - carries steps, is no error
-    def __init__(self, actions: list[Action]) -> None:
-        super().__init__(len(actions))
-        self.actions = actions
-
-
+@cache
 def interesting_classes(geometry: Geometry) -> list[int]:
     """Return three classes: with chains of spanning slots, with a few spanning, with many slots."""
     slots = geometry.slots
@@ -200,9 +196,11 @@ def _around(geometry: Geometry, class_index: int) -> list[int]:
     return [slot for slot in near.tolist() if 0 <= slot < objects]
 
 
-def _machine(
-    image: Image, geometry: Geometry, promises: tuple[str, ...]
-) -> type[RuleBasedStateMachine]:
+@cache
+def generate(seed: int, sequences: int, steps: int) -> list[list[Step]]:
+    """Return sequences of steps, the same ones for the same seed and version of Hypothesis."""
+    collected: list[list[Step]] = []
+
     class Allocator(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
@@ -237,17 +235,21 @@ def _machine(
             self.steps.append(("migrate", which, page, cpu))
 
         def teardown(self) -> None:
-            actions = resolve(geometry, self.steps)
-            if _replay(image, geometry, promises, actions).violation_count:
-                raise _Broken(actions)
+            collected.append(self.steps)
 
-    return Allocator
-
-
-def _replay(
-    image: Image, geometry: Geometry, promises: tuple[str, ...], actions: list[Action]
-) -> Outcome:
-    return Replay(image, perform(geometry, actions).work(), strict=True, promises=promises).run()
+    settings = hypothesis.settings(
+        max_examples=sequences,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        # Shrunk below: a whole sequence is one run of the guest, and dropping steps is enough.
+        phases=(hypothesis.Phase.generate,),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.seed(seed)(get_state_machine_test(Allocator, settings=settings))()
+    return collected
 
 
 def search(
@@ -263,31 +265,21 @@ def search(
 
     The same seed gives the same sequences, with the same version of Hypothesis.
     """
-    settings = hypothesis.settings(
-        max_examples=sequences,
-        stateful_step_count=steps,
-        deadline=None,
-        database=None,
-        print_blob=False,
-        verbosity=hypothesis.Verbosity.quiet,
-        # Shrunk below: a whole sequence is one run of the guest, and dropping steps is enough.
-        phases=(hypothesis.Phase.generate,),
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    machine = _machine(image, geometry, promises)
-    test = hypothesis.seed(seed)(get_state_machine_test(machine, settings=settings))
-    try:
-        test()
-    except _Broken as broken:
-        found = broken.actions
-    else:
+
+    def replay(actions: list[Action]) -> Outcome:
+        work = perform(geometry, actions).work()
+        return Replay(image, work, strict=True, promises=promises).run()
+
+    tried = (resolve(geometry, sequence) for sequence in generate(seed, sequences, steps))
+    found = next((actions for actions in tried if replay(actions).violation_count), None)
+    if found is None:
         return None
-    check = check_of(_replay(image, geometry, promises, found).violations[0])
+    check = check_of(replay(found).violations[0])
 
     def shows(part: list[Action]) -> bool:
         if not len(perform(geometry, part)):
             return False
-        return check in map(check_of, _replay(image, geometry, promises, part).violations)
+        return check in map(check_of, replay(part).violations)
 
     small = smallest(found, shows)
-    return Found(perform(geometry, small).lines(), _replay(image, geometry, promises, small))
+    return Found(perform(geometry, small).lines(), replay(small))
