@@ -152,10 +152,12 @@ def _fill(
     """Return packed buffers that begin with ``length`` bytes of content, and then poison."""
     end = np.cumsum(words)
     start = end - words
-    flat = np.arange(int(words.sum()), dtype=np.uint64)
-    flat -= np.repeat(start, words).astype(np.uint64)
-    flat *= STEP
-    flat += np.repeat(first, words)
+    # From word to word, and from the last of a buffer to the first of the next.
+    flat = np.full(int(words.sum()), STEP, np.uint64)
+    jump = first.copy()
+    jump[1:] -= first[:-1] + (words[:-1] - 1).astype(np.uint64) * STEP
+    flat[start] = jump
+    np.cumsum(flat, out=flat)
     whole, rest = start + length // 8, (length % 8 * 8).astype(np.uint64)
     mask = (np.uint64(1) << rest) - np.uint64(1)
     flat[whole] = flat[whole] & mask | POISON & ~mask
