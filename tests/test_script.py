@@ -9,12 +9,14 @@ import pytest
 from faulty import FAULTS
 from samples import image
 
+from zsemu.build import build
 from zsemu.errors import ZsemuError
 from zsemu.geometry import Geometry, geometry
 from zsemu.guest import Kind, Mode
+from zsemu.image import Image
 from zsemu.replay import Outcome, Replay
 from zsemu.script import Builder
-from zsemu.strategies import names
+from zsemu.strategies import names, strategy
 from zsemu.targets import target
 from zsemu.trace import Operation
 
@@ -157,6 +159,36 @@ def test_a_batch_ends_with_a_migration() -> None:
     ends = [index + 1 for index, kind in enumerate(kinds) if kind == Kind.MIGRATE]
     assert len(ends) == 3
     assert set(ends) <= set(work.bounds.tolist())
+
+
+def held_over(uses: int) -> Builder:
+    """Use an object of a large page while another one is mapped."""
+    builder = Builder(geometry("chain-8", page_size=65536, word_bits=64))
+    zspage = builder.zspage(int(builder.geometry.class_index(40000)))
+    mapped, used = (builder.allocate(zspage, slot, 40000) for slot in range(2))
+    for number in (mapped, used):
+        builder.use(Operation.WRITE, number)
+    builder.hold(mapped, Mode.RO, 0)
+    for _ in range(uses):
+        builder.use(Operation.READ, used)
+    builder.release(0)
+    for _ in range(600):
+        builder.use(Operation.READ, used)
+    return builder
+
+
+def test_what_does_not_fit_into_one_batch() -> None:
+    """Such batches end where nothing is mapped."""
+    work = held_over(50).work()
+    assert work.script
+    kind = work.script.kind
+    began, ended = (int(np.flatnonzero(kind == one)[0]) for one in (Kind.HOLD, Kind.RELEASE))
+    assert len(work.bounds) > 3
+    assert not any(began < bound <= ended for bound in work.bounds.tolist())
+    large = Image(build(target(ARCH), strategy("copy"), page_shift=16), target(ARCH))
+    assert Replay(large, work, strict=True).run().violations == []
+    with pytest.raises(ZsemuError, match="a map is held over more than a batch can have"):
+        held_over(300).work()
 
 
 def test_moves_that_are_not_possible() -> None:

@@ -14,7 +14,7 @@ from zsemu.geometry import Geometry
 from zsemu.guest import Kind, Mode
 from zsemu.placement import Placed
 from zsemu.trace import Metadata, Operation, Trace
-from zsemu.work import Script, Work
+from zsemu.work import Script, Work, cut
 
 _ACCESS = {Mode.RO: Operation.READ, Mode.WO: Operation.WRITE, Mode.RW: Operation.UPDATE}
 
@@ -272,6 +272,8 @@ class Builder:
         kind = np.array([row.kind for row in rows], np.uint8)
         # A migration is the last of its batch: what comes after finds the new page.
         cuts = np.flatnonzero(kind == Kind.MIGRATE) + 1
+        # A map ends in the batch in which it began.
+        held = np.cumsum(kind == Kind.HOLD) - np.cumsum(kind == Kind.RELEASE)
         used = sorted({row.zspage for row in rows})
         last = {row.object: index for index, row in enumerate(rows)}
         live = [last[number] for number in self.live()]
@@ -279,7 +281,7 @@ class Builder:
             trace=trace,
             geometry=geometry,
             placed=placed,
-            bounds=np.unique(np.concatenate([[0], cuts, [len(rows)]])),
+            bounds=np.unique(np.concatenate([cut(trace, held == 0), cuts])),
             live=np.array(live, np.int64),
             zspages=len(self._zspages),
             pages=int(sum(geometry.pages[self._zspages[number]] for number in used))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import SCOPES
+from zsemu.errors import ZsemuError
 from zsemu.geometry import Geometry
 from zsemu.oracle import BUFFERS, stride
 from zsemu.placement import Placed, Placer
@@ -146,7 +147,7 @@ class Stream:
             trace=trace,
             geometry=self.geometry,
             placed=placed,
-            bounds=_bounds(trace),
+            bounds=cut(trace),
             live=_live(trace),
             zspages=self.zspages,
             pages=self.pages,
@@ -171,7 +172,7 @@ def work(trace: Trace | TraceFile, geometry: Geometry) -> Work | Stream:
 def whole(trace: Trace, geometry: Geometry) -> Work:
     """Place a trace that is in memory and cut it into batches."""
     placed = Placer(geometry).place(trace.operation, trace.object, trace.length)
-    bounds = _bounds(trace)
+    bounds = cut(trace)
     zspages, pages = _Peak(), _Peak()
     zspages.follow(*_balance(placed, bounds))
     pages.follow(*_balance(placed, bounds, geometry.pages[placed.class_index]))
@@ -186,14 +187,27 @@ def whole(trace: Trace, geometry: Geometry) -> Work:
     )
 
 
-def _bounds(trace: Trace) -> NDArray[np.int64]:
+def cut(trace: Trace, may_end: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Return the first operation of each batch, and the number of all: shape (batches + 1,).
+
+    ``may_end`` says after which operations a batch may end, shape (n,); ZsemuError if there is none
+    where one must.
+    """
     bytes_ = np.cumsum(stride(trace.length.astype(np.int64)) * BUFFERS[trace.operation])
     bounds = [0]
     while bounds[-1] < len(trace):
         first = bounds[-1]
         used = bytes_[first - 1] if first else 0
         end = int(np.searchsorted(bytes_, used + MAX_ARENA, side="right"))
-        bounds.append(max(first + 1, min(end, first + MAX_OPERATIONS)))
+        end = max(first + 1, min(end, first + MAX_OPERATIONS))
+        if may_end is not None:
+            ends = np.flatnonzero(may_end[first:end])
+            if not len(ends):
+                raise ZsemuError(
+                    f"operation {first}: a map is held over more than a batch can have"
+                )
+            end = first + 1 + int(ends[-1])
+        bounds.append(end)
     return np.array(bounds)
 
 
