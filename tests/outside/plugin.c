@@ -66,6 +66,7 @@ enum { LOADS, STORES, BYTES_LOADED, BYTES_STORED, TRAFFIC };
 #define DESCRIPTORS	10	/* of zspages: page words are state, the rest is batch */
 #define COLUMNS		(REGIONS + TRAFFIC * NR_REGIONS)
 #define PHASES		4
+#define ACCESS		2
 #define NOBODY		PHASES
 
 enum kind { STRING = 1, STORE_EXCLUSIVE, REPLACEMENT };
@@ -100,7 +101,7 @@ static struct {
 	uint64_t line, epoch;
 	bool dirty;
 } lines[LINES];
-static uint64_t epoch;
+static uint64_t epoch, accessed;
 
 struct insn {
 	uint64_t address;
@@ -128,7 +129,10 @@ static void on_instruction(unsigned int vcpu, void *user)
 	for (int i = 0; phase == NOBODY && i < 5; i++) {
 		if (insn->address == plan.entry[i]) {
 			phase = phase_of[i];
-			epoch++;
+			/* The two copies of an update are one access. */
+			if (phase != ACCESS || accessed != operation + 1)
+				epoch++;
+			accessed = phase == ACCESS ? operation + 1 : 0;
 		}
 	}
 	if (phase == NOBODY)

@@ -153,7 +153,7 @@ struct hooks {
 	uint64_t last_pte, pte_halves;
 	uint64_t round;			/* the next access is a round of a rep */
 	uint64_t zeroing;		/* the next store is a whole block's */
-	uint64_t epoch;
+	uint64_t epoch, accessed;
 	struct line lines[1 << LINE_BITS];
 	uint64_t promises;		/* mask of 1 << RO_CLEAN and so on */
 	uint64_t nr_findings, last_found[WHATS];
@@ -361,7 +361,10 @@ static int follow(struct hooks *h, uint64_t address)
 			h->phase = phases[i];
 			h->operation = current(h);
 			h->spent = 0;
-			h->epoch++;
+			/* The two copies of an update are one access. */
+			if (h->phase != ACCESS || h->accessed != h->operation + 1)
+				h->epoch++;
+			h->accessed = h->phase == ACCESS ? h->operation + 1 : 0;
 			h->last_pte = ~0ULL;
 			h->pc = 0;
 			if (h->rows && h->phase == MAP)
