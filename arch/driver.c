@@ -3,17 +3,20 @@
  * The guest program: replays a batch of operations, each to completion.
  *
  * It plays the allocator and its user. Everything in section .text.driver is
- * nobody's cost; the functions in .text.access are the access phase; whatever
+ * nobody's cost; the functions in .access are the access phase; whatever
  * the strategy's three functions execute is the settle, map or unmap phase.
  */
 #include "driver.h"
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
-#define __access	__attribute__((section(".text.access"), noinline))
+#define __access	__attribute__((section(".access"), noinline))
 
 struct zs_boot zs_boot_info;
 struct zs_batch zs_batch;
 unsigned long zs_direct_map;
+
+/* zs_copy(), for the access alone: arch/access.S */
+void zs_access_copy(void *dst, const void *src, unsigned long n);
 
 /*
  * A user's access to the payload: all of it, once. Nothing is left to do
@@ -25,7 +28,7 @@ __access void zs_access_out(const struct zs_span *span, u32 spans, char *caller)
 
 	for (i = 0; i < spans; i++) {
 		if (span[i].addr != caller)
-			zs_copy(caller, span[i].addr, span[i].length);
+			zs_access_copy(caller, span[i].addr, span[i].length);
 		caller += span[i].length;
 	}
 }
@@ -36,7 +39,7 @@ __access void zs_access_in(const struct zs_span *span, u32 spans, char *caller)
 
 	for (i = 0; i < spans; i++) {
 		if (span[i].addr != caller)
-			zs_copy(span[i].addr, caller, span[i].length);
+			zs_access_copy(span[i].addr, caller, span[i].length);
 		caller += span[i].length;
 	}
 }
@@ -112,10 +115,16 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 {
 	u32 spans;
 
+	if (op->kind == ZS_ACCESS) {
+		span[0].addr = (void *)op->span;
+		span[0].length = op->loc.length;
+		return 1;
+	}
 	span[0].length = span[1].length = 0;
 	spans = zs_map_object(area, &op->loc, op->mode, op->caller, span);
 	if (total_length(span, spans) != op->loc.length)
 		op->error = ZS_BAD_SPANS;
+	op->span = spans == 1 ? (unsigned long)span[0].addr : 0;
 	return spans;
 }
 
@@ -138,7 +147,8 @@ static __driver void use(struct zs_area *area, struct zs_op *op)
 	if (op->error)
 		return;
 	access(op, span, spans);
-	zs_unmap_object(area, &op->loc, op->mode, op->caller);
+	if (op->kind != ZS_ACCESS)
+		zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
 static __driver void hold(struct zs_area *area, struct zs_op *op)

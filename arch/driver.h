@@ -45,6 +45,7 @@ enum zs_kind {
 	/* and a map that lasts: */
 	ZS_HOLD,	/* map, and look at what is readable */
 	ZS_RELEASE,	/* use it, and unmap */
+	ZS_ACCESS,	/* a map's access only, as if the payload had been found at span */
 };
 
 #define ZS_OPENS	(1U << 0)	/* this allocation creates its zspage */
@@ -69,6 +70,7 @@ struct zs_op {
 	u32 held;		/* which of the lasting maps */
 	/* written by the driver: */
 	unsigned long found;	/* the word at the slot's first bytes */
+	unsigned long span;	/* of a map: where its only span is, 0 if it has two */
 	u32 state;		/* hash of the page words that matter, before the operation */
 	u32 error;
 } __attribute__((aligned(64)));

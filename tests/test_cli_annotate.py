@@ -193,7 +193,7 @@ def test_functions_and_phases(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert "\nzs_copy (" not in page and "\nzs_map_object (" not in page
     page = shown(capsys, *arguments, "--phase", "access")
     functions = re.findall(r"(?m)^(\w+) \(access\)$", page)
-    assert functions == ["zs_access_out", "zs_access_in", "zs_copy"]
+    assert functions == ["zs_access_out", "zs_access_in", "zs_access_copy"]
     page = shown(capsys, "sg", *arguments[1:], "--phase", "settle")
     assert "No instruction was executed." in page
 

@@ -41,7 +41,7 @@ def test_where(arch: str, name: str) -> None:
     assert len(known) > 10
     for function, address, size in known:
         assert size > 0
-        for offset in (0, 1, size // 2, size - 1):
+        for offset in (0, min(1, size - 1), size // 2, size - 1):
             assert image.where(address + offset) == f"{function}+{offset:#x}"
     start, end = image.text
     for outside in (0, start - 1, end, end + 100, image.address("zs_stop")):

@@ -70,7 +70,7 @@ def test_only_what_the_phases_executed(arch: str) -> None:
     assert [f.name for f in listed(arch, "sg", ("settle",)).functions] == []
     assert [f.name for f in listed(arch, "sg", ("unmap",)).functions] == ["zs_unmap_object"]
     access = listed(arch, "sg", ("access",))
-    assert {f.name for f in access.functions} == {"zs_access_out", "zs_access_in", "zs_copy"}
+    assert {f.name for f in access.functions} == {"zs_access_out", "zs_access_in", "zs_access_copy"}
     both = listed(arch, "copy", ("map", "unmap"))
     (copied,) = both.only(["zs_copy"])
     assert copied.phases.keys() == {"map", "unmap"}

@@ -10,7 +10,7 @@ from faulty import FAULTY
 from numpy.typing import NDArray
 from samples import busy_trace, image, placed
 
-from zsemu import profile, trace
+from zsemu import profile, replay, trace
 from zsemu.batch import Batch
 from zsemu.counts import PHASES, PROFILE, SCOPES, UNCOUNTED
 from zsemu.image import ALIGNED, STRING, Image
@@ -115,10 +115,11 @@ def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize("name", ["copy-modes", "swap-lazy", "pgtable"])
 @each_target
-def test_executions_are_block_hits(arch: str, name: str) -> None:
+def test_executions_are_block_hits(arch: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the operations that the fast machine ran: of each shape all but the first."""
+    monkeypatch.setattr(replay, "_SAMPLES", 0)
     one, work = image(target(arch), name), placed(busy_trace(1500), arch)
-    first = Replay(one, work)
+    first = Replay(one, work, lengths=True)
     first.run()
     measured, times = first.occurrences()
     others = dict(zip(measured.tolist(), (times - 1).tolist(), strict=True))
@@ -129,6 +130,7 @@ def test_executions_are_block_hits(arch: str, name: str) -> None:
     again = Replay(one, work, weigh=weigh)
     again.run()
     executions = again.profile[:, :, 0].astype(np.int64)
+    executions[PHASES.index("access")] = 0  # its blocks are not counted
     assert executions.sum() > 5000
     np.testing.assert_array_equal(executions, by_blocks(first, one))
 

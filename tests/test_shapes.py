@@ -19,9 +19,11 @@ def test_numbers_are_stable_and_dense() -> None:
     assert sorted(model.values()) == list(range(len(model))) == list(range(len(index)))
 
 
-def test_sums_are_rows_times_occurrences() -> None:
+def test_parts_are_rows_and_accesses_times_occurrences() -> None:
     random = np.random.default_rng(2)
     rows = random.integers(0, 1000, (6, len(PHASES), len(COLUMNS))).astype(np.uint32)
+    costs = random.integers(0, 1000, (4, len(COLUMNS))).astype(np.uint32)
+    costs[0] = 0  # no access
     scope = np.array([0, 1, 2, 3, 4, 1], np.uint32)
     keys = np.arange(6, dtype=np.uint64) << np.uint64(40)
     shapes = Shapes()
@@ -29,31 +31,33 @@ def test_sums_are_rows_times_occurrences() -> None:
     operation = np.array([3, 4, 11, 12, 40, 41])
     shapes.learn(keys, operation, scope, label, rows)
     occurred = np.zeros(6, np.int64)
-    expected = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)
-    fast_expected = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
+    # By shape and label: everything, and what was fast.
+    expected = np.zeros((2, SCOPE_COLUMNS, 9, len(PHASES), len(COLUMNS)), np.int64)
     for _ in range(3):
-        which = random.integers(0, 6, 500)
+        which, access = random.integers(0, 6, 500), random.integers(0, 4, 500)
         fast = random.integers(0, 2, 500).astype(bool)
-        shapes.occur(keys[which], fast)
+        shapes.occur(keys[which], access.astype(np.uint64), fast)
         occurred += np.bincount(which, minlength=6)
-        for i, quick in zip(which.tolist(), fast.tolist(), strict=True):
-            expected[scope[i]] += rows[i]
-            if quick:
-                fast_expected[:, scope[i]] += rows[i][:, INSTRUCTIONS]
-    np.testing.assert_array_equal(shapes.sums(), expected)
-    np.testing.assert_array_equal(shapes.fast_instructions(), fast_expected)
+        for i, one, quick in zip(which.tolist(), access.tolist(), fast.tolist(), strict=True):
+            cost = rows[i].astype(np.int64)
+            cost[PHASES.index("access")] += costs[one]
+            expected[0, scope[i], label[i]] += cost
+            expected[1, scope[i], label[i]] += cost * quick
     assert len(shapes) == 6
+    np.testing.assert_array_equal(shapes.accesses(), [1, 2, 3])
     # Measured once more: it stays the first time that counts.
     shapes.learn(keys[:2], operation[:2] + 100, scope[:2], label[:2], rows[:2])
     np.testing.assert_array_equal(shapes.occurrences(), [operation, occurred])
-    by_label = np.zeros((9, *rows.shape[1:]), np.int64)
-    for labels, times, part in shapes.parts():
-        for one, number, row in zip(labels.tolist(), times.tolist(), part, strict=True):
-            by_label[one] += number * row.astype(np.int64)
-    for one in range(9):
-        mine = [i for i in range(6) if label[i] == one]
-        assert (by_label[one].sum() > 0) == bool(mine)
-    np.testing.assert_array_equal(by_label.sum(axis=0), expected.sum(axis=0))
+
+    found = np.zeros_like(expected)
+    for part in shapes.parts(lambda keys: costs[keys.astype(np.int64)]):
+        for i in range(len(part.label)):
+            row = part.rows[i].astype(np.int64)
+            found[0, part.scope[i], part.label[i]] += part.times[i] * row
+            found[1, part.scope[i], part.label[i]] += part.fast[i] * row
+    np.testing.assert_array_equal(found, expected)
+    alone = sum(int(part.times @ part.rows.sum(axis=(1, 2))) for part in shapes.parts())
+    assert alone == int(occurred @ rows.sum(axis=(1, 2)))
 
 
 def test_a_shape_that_costs_differently_is_noticed() -> None:

@@ -17,7 +17,7 @@ from zsemu.shapes import static_keys
 from zsemu.trace import Operation
 from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Stream, Work
 
-_MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
+MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
 """the map mode of each trace.Operation"""
 
 
@@ -62,6 +62,9 @@ class Builder:
         self._index = np.empty(0, np.int64)
         self._number = -1
         self._settles = memory.image.has("zs_settle")
+        self.by_length = np.ones((len(Operation), 2), bool)
+        self.by_length[: Operation.READ] = False
+        """for which operations the length is part of the shape: see static_keys()"""
         self.born = np.zeros(work.objects, np.int64)
         """by object: number of the batch that allocated it"""
         # Taken from the end: the first zspage gets the lowest.
@@ -240,7 +243,7 @@ class Builder:
 
         ops = memory.view(memory.ops, memory.types.op, len(index))
         ops["kind"] = operation
-        ops["mode"] = _MODES[operation]
+        ops["mode"] = MODES[operation]
         ops["cpu"] = 0 if check else work.trace.cpu[index]
         ops["zspage"] = memory.virtual(memory.zspages) + zspage * ZSPAGE_SIZE
         ops["slot"] = placed.slot[index]
@@ -292,7 +295,13 @@ class Builder:
             ops=ops,
             expected=expected,
             keys=static_keys(
-                operation, length, placed, index, work.geometry, settles=self._settles
+                operation,
+                length,
+                placed,
+                index,
+                work.geometry,
+                by_length=self.by_length,
+                settles=self._settles,
             ),
             first_word=np.where(allocates, link, handle),
             looks=looks,

@@ -168,13 +168,14 @@ def _sources(target: Target) -> list[Path]:
     return [
         ARCH / "driver.c",
         ARCH / "boot.c",
+        ARCH / "access.S",
         *(own / f"{n}.S" for n in ("entry", "copy", "swap")),
     ]
 
 
 def inputs(target: Target, strategy: Strategy) -> list[Path]:
     """Return every file whose content can change the image; the strategy's own last."""
-    shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".lds"}]
+    shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".S", ".lds"}]
     headers = ARCH.glob("*/*.h")
     found = sorted({*shared, *headers, *_sources(target)})
     return list(dict.fromkeys([*found, *strategy_files(strategy)]))

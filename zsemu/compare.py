@@ -256,7 +256,18 @@ def _replay(request: Request, cell: _Cell, report: Report) -> _Found:
     one = target(cell.arch)
     placed = _work(request.trace, request.geometry_for(one))
     outcome = Replay(Image(cell.image, one), placed, progress=report).run()
+    if not outcome.violation_count and not outcome.shapes:
+        _trusted(request.strategies[cell.strategy], cell.arch)
     return _Found(placed.scope_maps, outcome)
+
+
+def _trusted(strategy: Strategy, arch: str) -> None:
+    """Raise ZsemuError for a shipped strategy whose cost turned out to be no function of shapes."""
+    if not strategy.own:
+        raise ZsemuError(
+            f"{strategy.name} on {arch}: what the shapes sum up to is not what block hits say, and"
+            " every shipped strategy is a function of its shape: a bug in zsemu"
+        )
 
 
 # In the parent again.

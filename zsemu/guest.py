@@ -27,6 +27,7 @@ class Kind(IntEnum):
     MIGRATE = 7
     HOLD = 8
     RELEASE = 9
+    ACCESS = 10
 
 
 class Mode(IntEnum):
@@ -113,7 +114,7 @@ def layout(target: Target) -> Layout:
     pointers = 8 + 2 * bytes_
     rest = pointers + 3 * size
     op = _struct(
-        (rest + 4 * 4 + size + 2 * 4 + 63) // 64 * 64,
+        (rest + 4 * 4 + 2 * size + 2 * 4 + 63) // 64 * 64,
         [
             ("kind", u32, 0),
             ("cpu", u32, 4),
@@ -127,8 +128,9 @@ def layout(target: Target) -> Layout:
             ("mode", u32, rest + 8),
             ("held", u32, rest + 12),
             ("found", word, rest + 16),
-            ("state", u32, rest + 16 + size),
-            ("error", u32, rest + 20 + size),
+            ("span", word, rest + 16 + size),
+            ("state", u32, rest + 16 + 2 * size),
+            ("error", u32, rest + 20 + 2 * size),
         ],
     )
     return Layout(

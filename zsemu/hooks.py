@@ -202,8 +202,9 @@ class Hooks:
         raw.watch = watch & _NOWHERE
 
     def attach_blocks(self, uc: unicorn.Uc) -> None:
-        """Count hits per block."""
-        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
+        """Count hits per block, but for those of the access, which is the last of the code."""
+        last = self._memory.image.address("zs_access_start") - 1
+        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, last=last)
 
     def attach_everything(self, uc: unicorn.Uc) -> None:
         """Fill a row for every operation and judge every store."""
@@ -228,7 +229,8 @@ class Hooks:
         if status:
             raise unicorn.UcError(status)
 
-    def _add(self, uc: unicorn.Uc, kind: int, callback: object) -> None:
+    def _add(self, uc: unicorn.Uc, kind: int, callback: object, last: int | None = None) -> None:
+        """Hang a callback in; for code up to an address, or for everything."""
         # Past the binding's own hook_add(): that would call Python for every event.
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
@@ -237,8 +239,8 @@ class Hooks:
             ctypes.c_int(kind),
             ctypes.cast(callback, ctypes.c_void_p),  # type: ignore[arg-type]
             ctypes.byref(self.raw),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
+            ctypes.c_uint64(1 if last is None else 0),
+            ctypes.c_uint64(last or 0),
         )
         if status:
             raise unicorn.UcError(status)

@@ -54,7 +54,7 @@ def of_trace(
 
     ``progress`` hears of each operation twice.
     """
-    replay = Replay(image, work, progress=progress)
+    replay = Replay(image, work, lengths=True, progress=progress)
     outcome = replay.run()
     if outcome.violation_count:
         return _broken(image, outcome)

@@ -3,8 +3,13 @@
 
 Two machines share the memory. The fast one counts block hits; the guest's driver stops it before
 an operation whose shape has not been measured, which the observing one then runs with every event
-hooked. What the shapes sum up to must equal what the block hits say, in every run; a strategy
-whose cost is not a function of the shape is replayed once more with everything hooked.
+hooked. Where the length of an object does not matter to the strategy, all lengths are one shape,
+and the accesses are measured by themselves when all has been replayed.
+
+In every run, what the shapes sum up to must equal what the block hits say of all that the strategy
+executed; operations of a known shape, of which some are observed again, must cost the same; and
+accesses that were observed what was measured for them. A strategy whose cost turns out to be no
+function of the shape is replayed once more with everything hooked.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu import boundary, judge, violations
+from zsemu import accesses, boundary, judge, violations
 from zsemu.batch import Batch, Builder
 from zsemu.boundary import Boundary, ByShape
 from zsemu.counts import (
@@ -28,9 +33,10 @@ from zsemu.counts import (
 )
 from zsemu.errors import ZsemuError
 from zsemu.guest import StopAt
-from zsemu.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
+from zsemu.hooks import EXPECTED, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
 from zsemu.image import Image
 from zsemu.judge import Finding
+from zsemu.lengths import Lengths
 from zsemu.machine import Fault, Machine
 from zsemu.memory import Memory, Sizes
 from zsemu.shapes import Index, Shapes
@@ -40,6 +46,11 @@ from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Stream, Work
 
 BUDGET: Final = 1 << 20
 """blocks, or instructions where those are hooked, that one phase of one operation may take"""
+
+_ACCESS: Final = PHASES.index("access")
+
+_SAMPLES: Final = 4
+"""operations of each batch that are observed whether their shape is known or not"""
 
 _READBACK: Final = 1 << 62
 """number that stands for all batches of the read-back"""
@@ -85,6 +96,10 @@ class Replay:
     that never forgets: a page-table entry that was valid is served as it was until its invalidate.
     The strategy is held to the ``promises`` given.
 
+    With ``lengths``, an operation of each length is observed, whether or not that matters to the
+    strategy, and its access with it. Without ``count`` operations are only judged: there are no
+    sums.
+
     With ``weigh``, which says how often each operation of a batch is to count, shape (n,), what
     those that are observed do is counted by instruction, too.
     """
@@ -96,6 +111,8 @@ class Replay:
         *,
         full: bool = False,
         strict: bool = False,
+        lengths: bool = False,
+        count: bool = True,
         promises: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
         weigh: Callable[[Batch], NDArray[np.integer]] | None = None,
@@ -103,6 +120,8 @@ class Replay:
     ) -> None:
         self._image, self._work, self._watch = image, work, watch
         self._full, self._strict, self._promises = full or strict, strict, promises
+        # What is weighed is what is observed, and so the accesses must be.
+        self._lengths, self._count = lengths or weigh is not None, count
         self._progress, self._weigh = progress, weigh
         sizes = Sizes(
             cpus=work.cpus,
@@ -137,6 +156,9 @@ class Replay:
             """the same from the operations' rows"""
         self._static = Index()
         self._shapes = Shapes()
+        self._regions = memory.regions()
+        self._seen: list[tuple[NDArray[np.uint64], NDArray[np.uint32]]] = []
+        """accesses observed with operations: keys, shape (n,), and rows, shape (n, columns)"""
         self._boundary = Boundary()
         self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
         """instructions of the operations that were observed because their shape was new"""
@@ -156,6 +178,8 @@ class Replay:
     def run(self) -> Outcome:
         """Replay all of the trace, then read back what is alive at the end."""
         watch = self._watch
+        if not (self._full or watch or self._lengths):
+            self._builder.by_length = self._by_length()
         try:
             for number, batch in enumerate(self._builder.batches()):
                 self._number = number
@@ -175,10 +199,10 @@ class Replay:
                     self._drive(self._fast, self._fast_hooks, batch, 0, StopAt.NEVER)
                 self._judge(batch)
         except _Stopped:
-            return self._outcome(self._sums)
+            return self._outcome()
         if self._full:
-            return self._outcome(self._sums)
-        if not self._agrees() and not self._violation_count:
+            return self._outcome()
+        if not self._violation_count and not self._add_up():
             again = Replay(
                 self._image,
                 self._work,
@@ -189,9 +213,7 @@ class Replay:
             outcome = again.run()
             self._confirm(outcome)
             return outcome
-        for part in self._shapes.parts():
-            self._boundary.add(*part)
-        return self._outcome(self._shapes.sums())
+        return self._outcome()
 
     def per_cpu(self) -> dict[str, str]:
         """Return what of each CPU's memory the strategy has used, after a run that was strict."""
@@ -212,9 +234,9 @@ class Replay:
         """Return as Shapes does which operations were measured, and for how many, after a run."""
         return self._shapes.occurrences()
 
-    def _outcome(self, sums: NDArray[np.int64]) -> Outcome:
+    def _outcome(self) -> Outcome:
         return Outcome(
-            sums=sums,
+            sums=self._sums,
             by_shape=self._boundary.document(),
             violation_count=self._violation_count,
             violations=self._violations,
@@ -222,15 +244,29 @@ class Replay:
             shows=self._shows,
         )
 
-    def _agrees(self) -> bool:
-        """Hold the sum over the shapes against the block hits."""
+    def _add_up(self) -> bool:
+        """Sum up shapes and accesses, and say whether observations and block hits agree."""
+        measured = self._measure_accesses() if self._count else None
+        fast = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
+        for part in self._shapes.parts(measured.cost if measured else None):
+            self._boundary.add(part.label, part.times, part.rows)
+            for scope in np.unique(part.scope).tolist():
+                chosen = part.scope == scope
+                rows = part.rows[chosen].astype(np.int64)
+                self._sums[scope] += np.tensordot(part.times[chosen], rows, 1)
+                fast[:, scope] += part.fast[chosen] @ rows[:, :, INSTRUCTIONS]
+        fast[_ACCESS] = 0
         counted = self._fast_hooks.instructions(self._image)
         counted[:, UNCOUNTED] = 0  # the read-back
-        return self._shapes.consistent and np.array_equal(counted, self._shapes.fast_instructions())
+        agree = self._shapes.consistent and np.array_equal(counted, fast)
+        if measured:
+            agree &= all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
+        return agree
 
     def _confirm(self, outcome: Outcome) -> None:
         """Hold what an observed replay has counted against this one, which did not trust shapes."""
-        observed = outcome.sums[:, :, INSTRUCTIONS].T
+        observed = outcome.sums[:, :, INSTRUCTIONS].T.copy()
+        observed[_ACCESS] = 0
         counted = self._fast_hooks.instructions(self._image) + self._observed
         counted[:, UNCOUNTED] = 0
         if not outcome.violation_count and not np.array_equal(counted, observed):
@@ -322,11 +358,14 @@ class Replay:
         """Run a batch, observing only operations of shapes that are new."""
         n = len(batch.index)
         self._set_expected(batch)
-        self._rows[:n] = 0
         shape = self._static.numbers(batch.keys)
-        if len(self._static) > self._memory.sizes.shapes:
-            raise ZsemuError("the trace has more shapes than there is room for")
         batch.ops["shape"] = shape
+        # Numbers from the other end, which no shape has.
+        free = self._memory.sizes.shapes - _SAMPLES * (self._number + 1)
+        if len(self._static) > free:
+            raise ZsemuError("the trace has more shapes than there is room for")
+        sampled = np.random.default_rng(self._number).integers(n, size=_SAMPLES)
+        batch.ops["shape"][sampled] = free + np.arange(_SAMPLES)
         fast = np.ones(n, bool)
         at = 0
         while True:
@@ -339,20 +378,82 @@ class Replay:
         if int(self._memory.batch["nr_known"][0]) > sizes.states // 2:
             raise ZsemuError("the strategy has more states than there is room for")
         keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
+        access = self._accesses(batch)
         if not fast.all():
-            self._learn(batch, keys, np.flatnonzero(~fast))
-        self._shapes.occur(keys, fast)
+            self._learn(batch, keys, access, np.flatnonzero(~fast))
+        self._shapes.occur(keys, access, fast)
 
-    def _learn(self, batch: Batch, keys: NDArray[np.uint64], observed: NDArray[np.int64]) -> None:
+    def _learn(
+        self,
+        batch: Batch,
+        keys: NDArray[np.uint64],
+        access: NDArray[np.uint64],
+        observed: NDArray[np.int64],
+    ) -> None:
         """Take the rows of operations that were observed, by their numbers in the batch."""
         rows = self._rows[observed, :, : len(COLUMNS)]
         scopes = batch.expected["scope"][observed]
         for scope in np.unique(scopes).tolist():
             chosen = rows[scopes == scope, :, INSTRUCTIONS]
+            chosen[:, _ACCESS] = 0
             self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
+        self._add_weighed(observed)
+        access = access[observed]
+        apart = access > 0
+        self._seen.append((access[apart], rows[apart, _ACCESS]))
+        rows[apart, _ACCESS] = 0
         labels = self._labels(batch)[observed]
         self._shapes.learn(keys[observed], batch.index[observed], scopes, labels, rows)
-        self._add_weighed(observed)
+        self._rows[observed] = 0
+
+    # Lengths and accesses.
+
+    def _by_length(self) -> NDArray[np.bool_]:
+        """Find out for which operations the length matters: as Lengths.matter() has it."""
+        lengths = Lengths(self._work.geometry, settles=self._image.has("zs_settle"))
+        rows: list[NDArray[np.uint32]] = []
+        spans: list[NDArray[np.integer]] = []
+
+        def keep(operations: int) -> None:
+            memory = probe._memory
+            rows.append(probe._rows[:operations].copy())
+            spans.append(memory.view(memory.ops, memory.types.op, operations)["span"].copy())
+
+        probe = Replay(self._image, lengths.work, full=True, progress=keep)
+        if probe.run().violation_count:
+            # The trace will show them, too, or does not depend on them.
+            return self._builder.by_length
+        return lengths.matter(np.concatenate(rows), np.concatenate(spans))
+
+    def _accesses(self, batch: Batch) -> NDArray[np.uint64]:
+        """Return the keys of those accesses that are measured apart, else 0; shape (n,)."""
+        spans = batch.part.placed.spans[batch.rows].astype(np.int64)
+        apart = (batch.operation >= Operation.READ) & ~self._builder.by_length[
+            batch.operation, spans
+        ]
+        if not batch.ops["span"][apart].all():
+            self._shapes.consistent = False
+        return np.where(apart, accesses.keys(batch, self._memory, self._regions), 0)
+
+    def _measure_accesses(self) -> accesses.Measured:
+        """Make every kind of access that has occurred once more, and observe it.
+
+        The memory is of no use afterwards.
+        """
+        kinds = np.unique(accesses.kind(self._shapes.accesses()))
+        found = np.zeros((len(kinds), len(COLUMNS)), np.uint32)
+        control = self._memory.batch
+        for first in range(0, len(kinds), MAX_OPERATIONS):
+            some = kinds[first : first + MAX_OPERATIONS]
+            accesses.prepare(some, self._memory)
+            self._hooks_all.point("expected", np.zeros(len(some), EXPECTED))
+            control["first"], control["last"], control["stop_at"] = 0, len(some), StopAt.NEVER
+            self._observer.drive()
+            found[first : first + len(some)] = self._rows[: len(some), _ACCESS, : len(COLUMNS)]
+            self._rows[: len(some)] = 0
+        # No access is where it would be in a trace.
+        self._hooks_all.raw.nr_findings = 0
+        return accesses.Measured(kinds, found)
 
     # How it is judged.
 

@@ -3,18 +3,19 @@
 
 A shape is what can matter of what a strategy receives, and the state in the page words around the
 slot. For an object that does not span the place matters only as far as cache lines and the slots
-beside it are concerned. The sums are held against block hits in every run (replay.py).
+beside it are concerned. Where the length does not matter (zsemu.lengths), an operation has a shape
+and an access (zsemu.accesses). The sums are held against block hits in every run (replay.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS
+from zsemu.counts import COLUMNS, PHASES
 from zsemu.geometry import Geometry
 from zsemu.placement import Placed
-from zsemu.trace import Operation
 
 _LINE = 64
 
@@ -26,16 +27,19 @@ def static_keys(
     index: NDArray[np.int64],
     geometry: Geometry,
     *,
+    by_length: NDArray[np.bool_],
     settles: bool,
 ) -> NDArray[np.uint64]:
     """Return what is known of each operation's shape before it runs, shape (n,).
 
     ``operation`` and ``length`` are those of n operations, ``index`` where they are in ``placed``.
-    ``settles`` is whether the strategy has zs_settle(): if it leaves something in other slots, what
-    lies around an object that does not span matters, too.
+    ``by_length``, shape (operations, 2), is for which operations the length matters: on objects
+    that do not span, and on those that do. ``settles`` is whether the strategy has zs_settle(): if
+    it leaves something in other slots, what lies around an object that does not span matters, too.
     """
     class_index, offset = placed.class_index[index], placed.offset[index]
     spans = placed.spans[index]
+    matters = by_length[operation, spans.astype(np.int64)]
     slot = class_index.astype(np.uint64) << np.uint64(16) | placed.slot[index].astype(np.uint64)
     # What tells whether a slot before it reaches into its page.
     inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
@@ -44,7 +48,7 @@ def static_keys(
     key = operation.astype(np.uint64)
     key |= spans.astype(np.uint64) << np.uint64(3)
     key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
-    key |= np.where(operation >= Operation.READ, length, 0).astype(np.uint64) << np.uint64(5)
+    key |= np.where(matters, length, 0).astype(np.uint64) << np.uint64(5)
     return key | np.where(spans, slot, place) << np.uint64(24)
 
 
@@ -79,8 +83,26 @@ class Index:
         return numbers
 
 
+# A pair: an access, and above it a shape.
+_ACCESS, _SHAPE = np.uint64((1 << 31) - 1), np.uint64(31)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the operations that occurred, n different ones: arrays of shape (n, ...)."""
+
+    label: NDArray[np.uint64]
+    scope: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """how often each occurred"""
+    fast: NDArray[np.int64]
+    """how often with block hits only"""
+    rows: NDArray[np.uint32]
+    """what one of each costs, shape (n, phases, columns)"""
+
+
 class Shapes:
-    """The rows of all shapes seen, and how often each occurred."""
+    """The rows of all shapes seen, and how often each occurred with which access."""
 
     def __init__(self) -> None:
         self._index = Index()
@@ -89,8 +111,9 @@ class Shapes:
         self._label = np.empty(0, np.uint64)
         self._scope = np.empty(0, np.int64)
         self._first = np.empty(0, np.int64)
-        self._all = np.empty(0, np.int64)
-        self._fast = np.empty(0, np.int64)
+        self._pairs = Index()
+        self._times = np.zeros((2, 0), np.int64)
+        """of each pair of a shape and an access: how often it was observed, and how often not"""
         self.consistent = True
         """whether every shape measured twice cost the same both times"""
 
@@ -106,9 +129,9 @@ class Shapes:
             )
             self._known = np.concatenate([self._known, np.zeros(extra, bool)])
             self._label = np.concatenate([self._label, np.zeros(extra, np.uint64)])
-            self._scope, self._first, self._all, self._fast = (
+            self._scope, self._first = (
                 np.concatenate([array, np.zeros(extra, np.int64)])
-                for array in (self._scope, self._first, self._all, self._fast)
+                for array in (self._scope, self._first)
             )
 
     def learn(
@@ -136,45 +159,54 @@ class Shapes:
         if self.consistent and not np.array_equal(self._rows[numbers], rows):
             self.consistent = False
 
-    def occur(self, keys: NDArray[np.uint64], fast: NDArray[np.bool_]) -> None:
-        """Count operations; ``fast`` are those that ran with block hits only. Shape (n,) each."""
-        numbers = self._index.numbers(keys)
+    def occur(
+        self, keys: NDArray[np.uint64], access: NDArray[np.uint64], fast: NDArray[np.bool_]
+    ) -> None:
+        """Count operations, each with the key of its access, 0 for none; shape (n,) each.
+
+        ``fast`` are those that ran with block hits only.
+        """
+        shape = self._index.numbers(keys).astype(np.uint64)
         self._grow()
-        self._all += np.bincount(numbers, minlength=len(self._all))
-        self._fast += np.bincount(numbers[fast], minlength=len(self._fast))
+        seen = (shape << _SHAPE | access) << np.uint64(1) | fast.astype(np.uint64)
+        distinct, number = np.unique(seen, return_counts=True)
+        pairs = self._pairs.numbers(distinct >> np.uint64(1))
+        more = max(0, len(self._pairs) - self._times.shape[1])
+        self._times = np.concatenate([self._times, np.zeros((2, more), np.int64)], axis=1)
+        # A pair is there at most twice, once for either row.
+        self._times[(distinct & np.uint64(1)).astype(np.int64), pairs] += number
 
     def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the operation on which each shape was measured, and how often it occurred.
 
         Ascending by operation, shape (shapes,) each.
         """
+        shape = (self._pairs.keys() >> _SHAPE).astype(np.int64)
+        times = np.zeros(len(self._known), np.int64)
+        np.add.at(times, shape, self._times.sum(axis=0))
         known = np.flatnonzero(self._known)
         known = known[np.argsort(self._first[known])]
-        return self._first[known], self._all[known]
+        return self._first[known], times[known]
 
-    def sums(self) -> NDArray[np.int64]:
-        """Return the counts of all operations, shape (SCOPE_COLUMNS, phases, columns)."""
-        sums = np.zeros((SCOPE_COLUMNS, *self._rows.shape[1:]), np.int64)
-        for scope in range(SCOPE_COLUMNS):
-            chosen = np.flatnonzero((self._scope == scope) & self._known)
-            for part in np.array_split(chosen, len(chosen) // 4096 + 1):
-                sums[scope] += np.tensordot(self._all[part], self._rows[part].astype(np.int64), 1)
-        return sums
+    def accesses(self) -> NDArray[np.uint64]:
+        """Return the keys of the accesses that have occurred, ascending, without 0."""
+        found = np.unique(self._pairs.keys() & _ACCESS)
+        return found[found > 0]
 
-    def parts(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint32]]]:
-        """Yield all shapes, some at a time: how each was labelled, how often it occurred, its row.
+    def parts(
+        self, cost: Callable[[NDArray[np.uint64]], NDArray[np.uint32]] | None = None
+    ) -> Iterator[Part]:
+        """Yield all that has occurred, some at a time; every shape has been learnt.
 
-        Shapes (n,), (n,), (n, phases, columns).
+        ``cost`` gives for keys of accesses, shape (n,), what they cost, shape (n, columns); without
+        it the rows are without accesses.
         """
-        known = np.flatnonzero(self._known)
-        for part in np.array_split(known, len(known) // 4096 + 1):
-            yield self._label[part], self._all[part], self._rows[part]
-
-    def fast_instructions(self) -> NDArray[np.int64]:
-        """Return the instructions of the fast operations, shape (phases, SCOPE_COLUMNS)."""
-        sums = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
-        for scope in range(SCOPE_COLUMNS):
-            chosen = np.flatnonzero((self._scope == scope) & self._known)
-            each = self._rows[chosen][:, :, INSTRUCTIONS].astype(np.int64)
-            sums[:, scope] = self._fast[chosen] @ each
-        return sums
+        pairs = self._pairs.keys()
+        for some in np.array_split(np.arange(len(pairs)), len(pairs) // 4096 + 1):
+            shape = (pairs[some] >> _SHAPE).astype(np.int64)
+            assert self._known[shape].all()
+            rows = self._rows[shape]
+            if cost:
+                rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
+            slow, fast = self._times[:, some]
+            yield Part(self._label[shape], self._scope[shape], slow + fast, fast, rows)

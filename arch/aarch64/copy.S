@@ -13,7 +13,9 @@
  * next block before this one is stored: normal memory takes any alignment, pointers
  * are word-aligned where it matters, and neither changes what is moved.
  */
-	.text
+#include "copy-section.h"
+
+	.section ZS_COPY_SECTION, "ax", %progbits
 	.globl	zs_copy
 	.type	zs_copy, %function
 	.p2align 4

@@ -23,7 +23,9 @@
 	.arch	armv7-a
 	.arm
 
-	.text
+#include "copy-section.h"
+
+	.section ZS_COPY_SECTION, "ax", %progbits
 	.globl	zs_copy
 	.type	zs_copy, %function
 	.p2align 4

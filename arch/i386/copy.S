@@ -13,7 +13,9 @@
  * which are all that a strategy has, make every round aligned. The direction flag is
  * clear on entry, by the ABI.
  */
-	.text
+#include "copy-section.h"
+
+	.section ZS_COPY_SECTION, "ax", %progbits
 	.globl	zs_copy
 	.type	zs_copy, %function
 	.p2align 4

@@ -17,7 +17,9 @@
  * bytes; the shifting of words that uaccess.S does for unequal alignments would be
  * code that no strategy reaches.
  */
-	.text
+#include "copy-section.h"
+
+	.section ZS_COPY_SECTION, "ax", %progbits
 	.globl	zs_copy
 	.type	zs_copy, %function
 	.p2align 4

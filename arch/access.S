@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The access copies with code of its own: the same, but where only it executes. */
+#define zs_copy		zs_access_copy
+#define ZS_COPY_SECTION	.access
+#include "copy.S"
