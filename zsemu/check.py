@@ -23,7 +23,7 @@ from zsemu.geometry import Geometry
 from zsemu.hooks import build_library
 from zsemu.image import Image
 from zsemu.pool import Pool, Report, Stages
-from zsemu.properties import Property, measure
+from zsemu.properties import Exhausted, Property, exhaust, measure
 from zsemu.propertytable import Properties
 from zsemu.replay import Outcome, Replay
 from zsemu.script import Builder
@@ -52,6 +52,8 @@ SEQUENCES: Final = 60
 """sequences that a search tries, of 50 steps each"""
 SEQUENCE_GEOMETRY: Final = "chain-8"
 PROPERTIES: Final = "properties"
+_MANY: Final = 100_000
+"""operations of a suite of which not every length is observed: there are others with few"""
 _AROUND: Final = 1000
 """operations before and after one that are tried where fewer do not show what it does"""
 
@@ -66,6 +68,12 @@ class Suite:
     page_order: str = PAGE_ORDERS[0]
     search: bool = False
     """by sequences, instead of exhausting the geometry"""
+
+    @property
+    def measures(self) -> bool:
+        """Whether its replay is the one that properties are measured from."""
+        small = self.page_size == 4096 and not self.search
+        return small and self.geometry == SEQUENCE_GEOMETRY
 
 
 def suites(geometry: Sequence[str] = (), page_size: Sequence[int] = ()) -> list[Suite]:
@@ -263,37 +271,52 @@ def applies(target_: Target, strategy: Strategy, suite: Suite) -> bool:
     return not strategy.needs_window or suite.page_size in page_sizes
 
 
+def _exhaust(image: Image, suite: Suite, strategy: Strategy) -> Exhausted:
+    work, promises = exhaustive(_geometry(image.target, suite), suite.page_order), strategy.promises
+    if suite.measures or strategy.needs_window:
+        return exhaust(image, work, promises)
+    # Of a shape one operation is observed. Where that takes long, lengths that do not matter to the
+    # strategy are one shape; what is in memory is judged for all of them.
+    lengths = suite.page_size == 4096 and len(work.trace) < _MANY
+    replay = Replay(image, work, lengths=lengths, count=False, promises=promises)
+    return Exhausted(work, replay, replay.run())
+
+
 def check(
-    target_: Target, strategy: Strategy, suite: Suite, *, seed: int = 0, cc: str = "zig"
+    target_: Target,
+    strategy: Strategy,
+    suite: Suite,
+    *,
+    seed: int = 0,
+    cc: str = "zig",
+    done: Exhausted | None = None,
 ) -> Result:
-    """Run one suite of one strategy on one architecture."""
+    """Run one suite of one strategy on one architecture, unless its replay is ``done``."""
     page_shift = suite.page_size.bit_length() - 1
-    done = Result(target_.name, strategy.name, suite.name)
+    result = Result(target_.name, strategy.name, suite.name)
     if not applies(target_, strategy, suite):
         skipped = f"not on this architecture: its MMU has no pages of {suite.page_size >> 10} KiB"
-        return replace(done, skipped=skipped)
+        return replace(result, skipped=skipped)
     image = Image(build(target_, strategy, cc=cc, page_shift=page_shift), target_)
-    geometry = _geometry(target_, suite)
     if suite.search:
+        geometry = _geometry(target_, suite)
         found = search(image, geometry, strategy.promises, seed=seed, sequences=SEQUENCES)
         failures: dict[str, Failure] = {}
         for one in found.outcome.violations if found else []:
             assert found
             failures.setdefault(check_of(one), Failure(check_of(one), one, found.lines))
         return replace(
-            done,
+            result,
             sequences=SEQUENCES,
             violation_count=found.outcome.violation_count if found else 0,
             failures=_in_order(failures),
         )
-    whole = exhaustive(geometry, suite.page_order)
-    # Operations of the same shape need be observed once, but for who changes translations.
-    outcome = Replay(image, whole, strict=strategy.needs_window, promises=strategy.promises).run()
+    done = done or _exhaust(image, suite, strategy)
     return replace(
-        done,
-        operations=len(whole.trace),
-        violation_count=outcome.violation_count,
-        failures=_failures(image, whole, strategy.promises, outcome),
+        result,
+        operations=len(done.work.trace),
+        violation_count=done.outcome.violation_count,
+        failures=_failures(image, done.work, strategy.promises, done.outcome),
     )
 
 
@@ -319,19 +342,25 @@ def _build_hooks(request: Request, nothing: None, report: Report) -> None:
     build_library()
 
 
-def _run(request: Request, cell: _Cell, report: Report) -> Result | list[Property]:
-    arch, name, suite = cell
-    strategy = request.strategies[name]
-    if suite:
-        result = check(target(arch), strategy, suite, seed=request.seed, cc=request.cc)
+def _run(
+    request: Request, cells: tuple[_Cell, ...], report: Report
+) -> list[Result | list[Property]]:
+    """Do one cell, or a suite and the properties that are measured from its replay."""
+    found: list[Result | list[Property]] = []
+    done: Exhausted | None = None
+    for arch, name, suite in cells:
+        one, strategy = target(arch), request.strategies[name]
+        if suite and len(cells) > 1:
+            done = _exhaust(Image(build(one, strategy, cc=request.cc), one), suite, strategy)
+        if suite:
+            result = check(one, strategy, suite, seed=request.seed, cc=request.cc, done=done)
+            found.append(replace(result, strategy=name))
+        else:
+            geometry = _geometry(one, Suite("", SEQUENCE_GEOMETRY, 4096))
+            image = Image(build(one, strategy, cc=request.cc), one)
+            found.append(measure(image, geometry, done))
         report(1)
-        return replace(result, strategy=name)
-    geometry = _geometry(target(arch), Suite("", SEQUENCE_GEOMETRY, 4096))
-    properties = measure(
-        Image(build(target(arch), strategy, cc=request.cc), target(arch)), geometry
-    )
-    report(1)
-    return properties
+    return found
 
 
 def _cells(request: Request) -> dict[str, _Cell]:
@@ -356,9 +385,18 @@ def _images(request: Request, cells: Iterable[_Cell]) -> dict[str, tuple[str, st
     return {f"{arch} {name} {size >> 10} KiB": (arch, name, size) for arch, name, size in ordered}
 
 
-def _first(cell: _Cell) -> int:
+def _tasks(cells: dict[str, _Cell]) -> dict[str, tuple[str, ...]]:
+    """Return which cells are done together, those that take longest first."""
+    tasks: dict[str, tuple[str, ...]] = {}
+    for name, (arch, strategy, suite) in cells.items():
+        properties = f"{arch} {strategy} {PROPERTIES}"
+        if suite and suite.measures and properties in cells:
+            tasks[properties] = (name, properties)
+        else:
+            tasks.setdefault(name, (name,))
     # The largest pages take longest.
-    return -cell[2].page_size if cell[2] else 0
+    sizes = {name: suite.page_size if suite else 0 for name, (_, _, suite) in cells.items()}
+    return dict(sorted(tasks.items(), key=lambda task: -sizes[task[1][0]]))
 
 
 def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings:
@@ -380,7 +418,15 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings
         pool.run(_build_hooks, {"hooks": None})
         pool.run(_build, images, watch)
         watch.stage("checking", len(cells))
-        found = pool.run(_run, dict(sorted(cells.items(), key=lambda c: _first(c[1]))), watch)
+        tasks = _tasks(cells)
+        done = pool.run(
+            _run,
+            {task: tuple(cells[name] for name in names) for task, names in tasks.items()},
+            watch,
+        )
+    found: dict[str, Result | list[Property]] = {}
+    for task, names in tasks.items():
+        found |= dict(zip(names, done[task], strict=True))
     results: list[Result] = []
     properties: Properties = {}
     for cell, (arch, name, _) in cells.items():

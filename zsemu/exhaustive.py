@@ -41,17 +41,19 @@ _STEPS = (
 # In a slot that spans: an object that ends with the page.
 _STEPS_END = ((_W, _END), (_R, _END))
 
-# On larger pages every access is long: each mode and length once, the first write of all included.
+# On larger pages every access is long: each mode and length once, the first write of all included,
+# which is of an odd length. So the first of each mode is, which is observed (zsemu.check).
 _STEPS_LARGE = (
-    (_R, _FULL),
-    (_U, _FULL),
+    (_R, _ODD),
     (_U, _ODD),
-    (_R, _FULL),
-    (_W, _ODD),
     (_R, _ODD),
     (_W, _MINIMAL),
     (_U, _MINIMAL),
     (_R, _MINIMAL),
+    (_W, _FULL),
+    (_R, _FULL),
+    (_U, _FULL),
+    (_R, _FULL),
 )
 
 
@@ -74,12 +76,11 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
     lengths = [_lengths(geometry, class_index, slot) for slot in range(len(slots))]
     full = lengths[0][_FULL]
     rows: list[tuple[int, ...]] = []
-    number = len(slots)
+    number, large = len(slots), geometry.page_size > 4096
     around = {s + d for s in np.flatnonzero(slots.spans).tolist() for d in (-1, 0, 1)}
     for slot in range(number):
         rows.append((Operation.ALLOCATE, first + slot, full, slot % 2))
-        rows.append((_W, first + slot, full, slot % 2))
-    large = geometry.page_size > 4096
+        rows.append((_W, first + slot, lengths[slot][_ODD] if large else full, slot % 2))
     # On larger pages, where every copy is long, only some objects end with the page.
     ends = set(np.flatnonzero(slots.spans)[:: 4 if large else 1].tolist())
     for slot in range(number):

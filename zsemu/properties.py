@@ -5,7 +5,7 @@ None of them is a failure unless the strategy promises it. Each experiment is a 
 placed by hand; what goes wrong in it is what the strategy cannot do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from zsemu.exhaustive import exhaustive
 from zsemu.geometry import Geometry
 from zsemu.guest import Mode
 from zsemu.image import Image
-from zsemu.replay import Replay
+from zsemu.replay import Outcome, Replay
 from zsemu.script import Builder
 from zsemu.strategies import PROMISES
 from zsemu.trace import Operation
 from zsemu.violations import ENDS
+from zsemu.work import Work
 
 # Which of counts.CHECKS tells that a promise is not kept.
 _PROMISE_CHECKS = dict(
@@ -171,11 +172,28 @@ def _experiments() -> list[tuple[str, Callable[[_Bench], None], int | None]]:
     return found
 
 
-def measure(image: Image, geometry: Geometry) -> list[Property]:
-    """Return the properties of the strategy in an image, always the same ones in this order."""
-    work = exhaustive(geometry)
-    replay = Replay(image, work, strict=True)
-    outcome = replay.run()
+@dataclass(frozen=True)
+class Exhausted:
+    """A replay of an exhausted geometry, everything watched."""
+
+    work: Work
+    replay: Replay
+    outcome: Outcome
+
+
+def exhaust(image: Image, work: Work, promises: Sequence[str] = ()) -> Exhausted:
+    """Replay zsemu.exhaustive's ``work``, holding the strategy to the ``promises`` given."""
+    replay = Replay(image, work, strict=True, promises=promises)
+    return Exhausted(work, replay, replay.run())
+
+
+def measure(image: Image, geometry: Geometry, done: Exhausted | None = None) -> list[Property]:
+    """Return the properties of the strategy in an image, always the same ones in this order.
+
+    ``done`` is what exhaust() has returned under that geometry, if it has been called.
+    """
+    done = done or exhaust(image, exhaustive(geometry))
+    work, outcome = done.work, done.outcome
 
     ended = next((found for found in outcome.violations if found.kind in ENDS), None)
 
@@ -203,7 +221,7 @@ def measure(image: Image, geometry: Geometry) -> list[Property]:
     for name, act, without in _experiments():
         wrong = _goes_wrong(image, geometry, act, without=without)
         properties.append(Property(name, "no" if wrong else "yes", wrong))
-    for name, value in replay.per_cpu().items():
+    for name, value in done.replay.per_cpu().items():
         properties.append(found(name, value))
     text = shown("unaligned")
     properties.append(found("unaligned accesses of its own", "yes" if text else "no", text))
