@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from outside.process import Process
 from zsemu.build import _run, cache_folder, zig
 from zsemu.counts import COLUMNS, PHASES, REGIONS, TRAFFIC
+from zsemu.errors import ZsemuError
 from zsemu.guest import ZSPAGE_SIZE, ZSPAGE_WORDS
 from zsemu.hooks import ENTRIES
 from zsemu.image import Image
@@ -40,9 +41,10 @@ _EXCLUSIVES = re.compile(r"^(stl?x|strex|sc\.)")
 
 
 def need(program: str, package: str) -> str:
-    """Return the path of a program; a test that needs it fails if it is not there."""
+    """Return the path of a program; ZsemuError, with which a test fails, if it is not there."""
     found = shutil.which(program)
-    assert found, f"no {program}: install it with 'apt-get install {package}'"
+    if not found:
+        raise ZsemuError(f"no {program}: install it with 'apt-get install {package}'")
     return found
 
 
@@ -117,7 +119,7 @@ def _plan(process: Process) -> bytes:
         image.address("zs_driver_end"),
         *(image.symbols[name].address if name in image.symbols else 0 for name in ENTRIES),
         image.address("zs_batch") + field[1],
-        len(process.batch.index),
+        process.operations,
         ZSPAGE_SIZE,
         ZSPAGE_WORDS,
         len(ranges),
@@ -139,22 +141,28 @@ class Counted:
     """what the process handed over: the callers' buffers"""
 
 
-def qemu(process: Process) -> Counted:
-    """Count under QEMU's user mode, with the plugin.
+def qemu_command(process: Process, program: Path, rows: Path, *levels: str) -> list[str | Path]:
+    """Return what runs a process, written to ``program``, with the plugin, which writes ``rows``.
+
+    ``levels`` is nothing, "instructions" or "regions", as the plugin has it. What it takes is
+    written beside ``rows``.
+    """
+    emulator = need(f"qemu-{process.image.target.name}", "qemu-user")
+    plan = rows.with_suffix(".plan")
+    plan.write_bytes(_plan(process))
+    arguments = [f"plan={plan}", f"rows={rows}", *(f"level={level}" for level in levels)]
+    plugin = _plugin(_api_version(emulator))
+    return [emulator, "-plugin", ",".join([str(plugin), *arguments]), program]
+
+
+def qemu_rows(process: Process, rows: Path) -> tuple[NDArray[np.int64], int]:
+    """Return what the plugin wrote: rows as Counted has them, and instructions of all the process.
 
     ``pte_stores`` is the stores into the page table, by pte_size / word: an entry of two words
     is always stored whole. ``tlb_page_local`` is the executions of what replaces that invalidate.
     """
     target = process.image.target
-    emulator = need(f"qemu-{target.name}", "qemu-user")
-    plugin = _plugin(_api_version(emulator))
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        program, plan, rows = (directory / n for n in ("process", "plan", "rows"))
-        process.write(program)
-        plan.write_bytes(_plan(process))
-        done = _call([emulator, "-plugin", f"{plugin},plan={plan},rows={rows}", program])
-        values = np.fromfile(rows, np.uint64).astype(np.int64)
+    values = np.fromfile(rows, np.uint64).astype(np.int64)
     found = values[1:].reshape(-1, len(PHASES), len(_PLUGIN_COLUMNS))
     result = np.zeros((len(found), len(PHASES), len(COLUMNS)), np.int64)
     at = {column: index for index, column in enumerate(COLUMNS)}
@@ -168,7 +176,16 @@ def qemu(process: Process) -> Counted:
     entries = result[:, :, at["pagetable.stores"]] * min(target.word, target.pte_size)
     assert not (entries % target.pte_size).any()
     result[:, :, at["pte_stores"]] = entries // target.pte_size
-    return Counted(result, int(values[0]), done.stdout)
+    return result, int(values[0])
+
+
+def qemu(process: Process) -> Counted:
+    """Count under QEMU's user mode, with the plugin."""
+    with tempfile.TemporaryDirectory() as name:
+        program, rows = Path(name) / "process", Path(name) / "rows"
+        process.write(program)
+        done = _call(qemu_command(process, program, rows))
+        return Counted(*qemu_rows(process, rows), done.stdout)
 
 
 def callgrind(process: Process) -> NDArray[np.int64]:

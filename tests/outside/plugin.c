@@ -2,6 +2,11 @@
 /*
  * A TCG plugin for QEMU's user mode that counts by operation and phase.
  *
+ * With the argument "level=instructions" or "level=regions" it counts what a
+ * tool that is to be fast would: the sums over all operations, in the first
+ * row, of instructions, a call a block, and if wanted of what they load and
+ * store in which region.
+ *
  * Written from the definitions of the counts in README.md, not from
  * zsemu/native/hooks.c, which it is there to check. Debian 12 ships no header
  * for plugins: the declarations are those of QEMU's documentation ("QEMU TCG
@@ -34,6 +39,9 @@ void qemu_plugin_register_vcpu_tb_trans_cb(
 	void (*cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb));
 void qemu_plugin_register_vcpu_insn_exec_cb(
 	struct qemu_plugin_insn *insn, void (*cb)(unsigned int vcpu, void *user),
+	int flags, void *user);
+void qemu_plugin_register_vcpu_tb_exec_cb(
+	struct qemu_plugin_tb *tb, void (*cb)(unsigned int vcpu, void *user),
 	int flags, void *user);
 void qemu_plugin_register_vcpu_mem_cb(
 	struct qemu_plugin_insn *insn,
@@ -70,6 +78,12 @@ enum { LOADS, STORES, BYTES_LOADED, BYTES_STORED, TRAFFIC };
 #define NOBODY		PHASES
 
 enum kind { STRING = 1, STORE_EXCLUSIVE, REPLACEMENT };
+
+static enum level {
+	SUM_OF_INSTRUCTIONS,
+	SUM_BY_REGION,
+	BY_OPERATION,
+} level = BY_OPERATION;
 
 struct range {
 	uint64_t start, end, what;
@@ -108,26 +122,27 @@ struct insn {
 	int kind;
 };
 
+struct block {
+	uint64_t first, last;	/* addresses of its instructions */
+	uint64_t number;
+	bool string;		/* it begins with such an instruction */
+};
+
 static uint64_t *row(void)
 {
 	return rows + (operation * PHASES + phase) * COLUMNS;
 }
 
-static void on_instruction(unsigned int vcpu, void *user)
+static void follow(uint64_t address)
 {
 	static const int phase_of[] = { 0, 1, 2, 2, 3 };
-	const struct insn *insn = user;
-	bool again = insn->kind == STRING && previous == insn->address;
 
-	previous = insn->address;
-	round_begins = insn->kind == STRING;
-	everything += !again;
-	if (insn->address >= plan.driver && insn->address < plan.driver_end) {
+	if (address >= plan.driver && address < plan.driver_end) {
 		phase = NOBODY;
 		return;
 	}
 	for (int i = 0; phase == NOBODY && i < 5; i++) {
-		if (insn->address == plan.entry[i]) {
+		if (address == plan.entry[i]) {
 			phase = phase_of[i];
 			/* The two copies of an update are one access. */
 			if (phase != ACCESS || accessed != operation + 1)
@@ -135,10 +150,34 @@ static void on_instruction(unsigned int vcpu, void *user)
 			accessed = phase == ACCESS ? operation + 1 : 0;
 		}
 	}
+}
+
+static void on_instruction(unsigned int vcpu, void *user)
+{
+	const struct insn *insn = user;
+	bool again = insn->kind == STRING && previous == insn->address;
+
+	previous = insn->address;
+	round_begins = insn->kind == STRING;
+	everything += !again;
+	follow(insn->address);
 	if (phase == NOBODY)
 		return;
 	row()[INSTRUCTIONS] += !again;
 	row()[REPLACED] += insn->kind == REPLACEMENT;
+}
+
+static void on_block(unsigned int vcpu, void *user)
+{
+	const struct block *block = user;
+	/* Every round of a string instruction begins a block. */
+	bool again = block->string && previous == block->first;
+
+	previous = block->last;
+	everything += block->number - again;
+	follow(block->first);
+	if (phase != NOBODY)
+		row()[INSTRUCTIONS] += block->number - again;
 }
 
 static void touch(uint64_t line, bool store)
@@ -159,27 +198,39 @@ static void touch(uint64_t line, bool store)
 	}
 }
 
+/* What lies there; mostly where the last load or store went, too. */
+static uint64_t region_of(uint64_t address, bool store)
+{
+	static const struct range *last[2];
+	const struct range *r = last[store];
+
+	if (!r || address < r->start || address >= r->end) {
+		for (r = ranges; r < ranges + plan.nr_ranges; r++)
+			if (address >= r->start && address < r->end)
+				break;
+		if (r == ranges + plan.nr_ranges)
+			return OTHER;
+		last[store] = r;
+	}
+	if (r->what != DESCRIPTORS)
+		return r->what;
+	return (address - r->start) % plan.descriptor_size < plan.words ? BATCH :
+									   STATE;
+}
+
 static void access(uint64_t address, uint64_t size, bool store)
 {
-	uint64_t region = OTHER, *c;
+	uint64_t *c;
 
 	if (phase == NOBODY)
 		return;
 	row()[STRING_ITERATIONS] += round_begins;
 	round_begins = false;
-	for (uint64_t i = 0; i < plan.nr_ranges; i++) {
-		if (address >= ranges[i].start && address < ranges[i].end) {
-			region = ranges[i].what;
-			if (region == DESCRIPTORS)
-				region = (address - ranges[i].start) %
-							 plan.descriptor_size <
-						 plan.words ? BATCH : STATE;
-			break;
-		}
-	}
-	c = row() + REGIONS + region * TRAFFIC;
+	c = row() + REGIONS + region_of(address, store) * TRAFFIC;
 	c[store ? STORES : LOADS]++;
 	c[store ? BYTES_STORED : BYTES_LOADED] += size;
+	if (level != BY_OPERATION)
+		return;
 	touch(address / 64, store);
 	if ((address + size - 1) / 64 != address / 64)
 		touch((address + size - 1) / 64, store);
@@ -192,7 +243,7 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info,
 	bool store = qemu_plugin_mem_is_store(info);
 	const struct insn *insn = user;
 
-	if (store && address == plan.current)
+	if (store && address == plan.current && level == BY_OPERATION)
 		operation++;
 	if (insn->kind == STORE_EXCLUSIVE && !store)
 		return;
@@ -207,7 +258,9 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info,
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb);
+	struct block *block = calloc(1, sizeof(*block));
 
+	block->number = n;
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *handle = qemu_plugin_tb_get_insn(tb, i);
 		struct insn *insn = calloc(1, sizeof(*insn));
@@ -216,12 +269,23 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		for (uint64_t k = 0; k < plan.nr_kinds; k++)
 			if (kinds[k].start == insn->address)
 				insn->kind = kinds[k].what;
-		qemu_plugin_register_vcpu_insn_exec_cb(
-			handle, on_instruction, QEMU_PLUGIN_CB_NO_REGS, insn);
-		qemu_plugin_register_vcpu_mem_cb(handle, on_access,
-						 QEMU_PLUGIN_CB_NO_REGS,
-						 QEMU_PLUGIN_MEM_RW, insn);
+		if (!i) {
+			block->first = insn->address;
+			block->string = insn->kind == STRING;
+		}
+		block->last = insn->address;
+		if (level == BY_OPERATION)
+			qemu_plugin_register_vcpu_insn_exec_cb(
+				handle, on_instruction, QEMU_PLUGIN_CB_NO_REGS,
+				insn);
+		if (level != SUM_OF_INSTRUCTIONS)
+			qemu_plugin_register_vcpu_mem_cb(
+				handle, on_access, QEMU_PLUGIN_CB_NO_REGS,
+				QEMU_PLUGIN_MEM_RW, insn);
 	}
+	if (level != BY_OPERATION)
+		qemu_plugin_register_vcpu_tb_exec_cb(
+			tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
 }
 
 static void at_exit(qemu_plugin_id_t id, void *user)
@@ -260,9 +324,17 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info
 			return 1;
 		if (!strncmp(argv[i], "rows=", 5))
 			rows_path = strdup(argv[i] + 5);
+		if (!strcmp(argv[i], "level=instructions"))
+			level = SUM_OF_INSTRUCTIONS;
+		if (!strcmp(argv[i], "level=regions"))
+			level = SUM_BY_REGION;
 	}
 	if (!rows || !rows_path)
 		return 1;
+	if (level != BY_OPERATION) {
+		operation = 0;
+		plan.operations = 1;
+	}
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	qemu_plugin_register_atexit_cb(id, at_exit, NULL);
 	return 0;

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
 
 from zsemu.batch import Batch, Builder
@@ -85,16 +86,19 @@ def _exit_code(arch: str, start: int, length: int) -> bytes:
 
 
 class Process:
-    """The one batch of a Work, to be run as a user process of an image's architecture."""
+    """The one batch of a Work, to be run as a user process of an image's architecture.
 
-    def __init__(self, image: Image, work: Work) -> None:
+    With ``rounds`` it runs over that batch so often, with what is then left of the last time.
+    """
+
+    def __init__(self, image: Image, work: Work, rounds: int = 1) -> None:
         assert len(work.bounds) == 2, "the trace must fit into one batch"
         home = target("i386")
         low = replace(image.target, direct_map=home.direct_map, window=home.window)
         self.image = image = Image(image.path, low)
         sizes = Sizes(
             cpus=work.cpus,
-            operations=MAX_OPERATIONS,
+            operations=MAX_OPERATIONS * rounds,
             arena=MAX_ARENA,
             zspages=work.zspages,
             pages=work.pages,
@@ -103,7 +107,9 @@ class Process:
         )
         self.memory = memory = Memory(image, sizes, work.page_shift)
         self.batch: Batch = next(Builder(work, memory).batches())
-        memory.batch["first"], memory.batch["last"] = 0, len(self.batch.index)
+        records = self.batch.ops
+        self.operations = len(records) * rounds
+        memory.view(memory.ops, memory.types.op, self.operations)[:] = np.tile(records, rounds)
         memory.batch["stop_at"] = StopAt.NEVER
         pattern = dict(image.target.instructions.tlb)["page_local"]
         self.replaced = [
@@ -111,9 +117,10 @@ class Process:
         ]
         """addresses of the instructions that are exchanged"""
 
-    def write(self, path: Path) -> None:
-        """Write the executable."""
+    def write(self, path: Path, operations: int | None = None) -> None:
+        """Write the executable, which runs all operations or only the first of them."""
         image, memory = self.image, self.memory
+        memory.batch["last"] = self.operations if operations is None else operations
         machine = image.target
         content = bytearray(image.path.read_bytes())
         offset_of = {}
