@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The benchmark: what counting costs, against the same without it and against other tools.
+
+In tests/, python -m bench --json bench.json takes a while, and wants the machine for itself.
+
+For each architecture, one strategy over one trace, in two parts.
+
+The whole trace: what 'zsemu compare' does with a cell, from the image to the outcome: every
+operation runs, every content is judged, everything is counted. Beside it the same replay with no
+hook in the emulator: same batches, same driver, same judgement of contents, nothing observed.
+
+The first operations of the trace, as many as fit into one batch and at most 4096, without the
+read-back at the end, under one counter after the other. Of zsemu's own, and of Unicorn with Python
+hooks, there are two figures: the whole replay, and the emulation alone, which is the time inside
+Unicorn. Tools outside run the same code as a user process (tests/outside), and the figure is the
+time from exec to exit less that of the same process without operations. So that this is more than
+noise, such a process runs over the operations several times, in a loop of the guest's own.
+
+Figures are medians of runs that take turns. "time" is relative to no hook in the same table; what
+is held against a limit for the whole replay is the median of the ratios of neighbouring runs.
+Instructions are the guest's, the driver's included, whoever counts them: counted once by block
+hits, and every tool that counts them must come to the same in every run, or nothing is printed. A
+rep-prefixed instruction is one, however many rounds it has.
+
+Exit status: 0, or 2 for bad use or input, and if a program was not there: what it would have shown
+is left out.
+"""

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs what is to be compared in turns, and holds what each has counted against the others."""
+
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from bench.programs import Ready, prepare
+from bench.replays import Counting, Scripted, Unhooked, emulation
+from zsemu import profile
+from zsemu.build import build
+from zsemu.compare import Request
+from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES
+from zsemu.errors import ZsemuError
+from zsemu.image import Image
+from zsemu.profile import Profile
+from zsemu.replay import Outcome, Replay
+from zsemu.targets import Target, target
+from zsemu.work import Stream, Work, work
+
+UNHOOKED: Final = "no hook"
+COUNTED: Final = "block hits and shapes"
+PYTHON: Final = "Python hooks"
+_FIRST: Final = 1 << 12
+"""operations that all levels run: more would mean to wait for Python hooks"""
+
+Evidence = tuple[str, int]
+"""what a run has counted, and how many: all that count the same must agree"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds."""
+
+    whole: float
+    """of the replay, or of the process"""
+    emulation: float
+    """of the emulator alone, or of the process less its start and end"""
+
+
+@dataclass
+class Level:
+    """One way to run the operations."""
+
+    name: str
+    run: Callable[[], tuple[Run, Evidence | None]] = field(repr=False)
+    rounds: int = 1
+    """times that a run runs them"""
+    replays: bool = True
+    """whether ``whole`` is a replay, with its contents judged"""
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def whole(self) -> float:
+        """Return the median of the seconds, for one round."""
+        return median(run.whole for run in self.runs) / self.rounds
+
+    @property
+    def emulation(self) -> float:
+        """Return the median of those of the emulation alone."""
+        return median(run.emulation for run in self.runs) / self.rounds
+
+
+@dataclass(frozen=True)
+class Part:
+    """Levels that have run the same operations."""
+
+    operations: int
+    maps: int
+    instructions: int
+    """of the guest, the driver's included"""
+    levels: dict[str, Level]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured on one architecture."""
+
+    arch: str
+    trace: Part
+    """the whole trace and the read-back"""
+    batch: Part
+    """its first operations, in one batch"""
+    missing: tuple[str, ...]
+    """what there was no program for, and how to get it"""
+
+    def over_unhooked(self) -> float:
+        """Return the median of the ratios of neighbouring runs."""
+        levels = self.trace.levels
+        pairs = zip(levels[COUNTED].runs, levels[UNHOOKED].runs, strict=True)
+        return median(counted.whole / unhooked.whole for counted, unhooked in pairs)
+
+
+def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
+    """Measure the one strategy of a request on one architecture."""
+    machine = target(arch)
+    ((name, strategy),) = request.strategies.items()
+    path = build(machine, strategy, page_shift=request.page_shift)
+    geometry = request.geometry_for(machine)
+    placed = work(request.trace, geometry)
+    first = min(_FIRST, int(next(iter(placed.parts())).bounds[1]))
+    some = work(request.trace.head(first), geometry)
+    assert isinstance(some, Work)
+    # No read-back: a process outside has none.
+    batch = replace(some, live=np.empty(0, np.int64))
+
+    subject = _Subject(f"{arch} {name}", path, machine, placed)
+    trace_part = _part(
+        placed,
+        len(request.trace),
+        subject.instructions(),
+        [subject.unhooked(), subject.counted()],
+        repeat,
+        f"{arch}: whole trace",
+    )
+    subject = replace(subject, placed=batch)
+    instructions = subject.instructions()
+    levels = [
+        subject.unhooked(),
+        subject.counted(),
+        subject.level("all observed", partial(_replay, batch, full=True)),
+        subject.level("all observed, strict TLB", partial(_replay, batch, strict=True)),
+        subject.level("profile of instructions, 2 replays", partial(_profile, batch)),
+        subject.level(PYTHON, partial(_scripted, batch)),
+    ]
+    missing: list[str] = []
+    with tempfile.TemporaryDirectory() as directory:
+        if outside:
+            there, missing = prepare(Image(path, machine), batch, Path(directory))
+            string_rounds = subject.string_rounds()
+            levels += [_outside(one, string_rounds) for one in there]
+        batch_part = _part(batch, first, instructions, levels, repeat, f"{arch}: first operations")
+    return Cell(arch, trace_part, batch_part, tuple(missing))
+
+
+def _part(
+    placed: Work | Stream,
+    operations: int,
+    instructions: int,
+    levels: list[Level],
+    repeat: int,
+    title: str,
+) -> Part:
+    known = {"instructions of the guest": instructions}
+    for number in range(repeat):
+        sys.stderr.write(f"{title}: {number + 1} of {repeat}\n")
+        for level in levels:
+            gc.collect()
+            run, evidence = level.run()
+            level.runs.append(run)
+            if evidence and known.setdefault(*evidence) != evidence[1]:
+                raise ZsemuError(
+                    f"{level.name}: {evidence[1]} {evidence[0]}, and not {known[evidence[0]]}:"
+                    " these runs have not done the same, or one of them counts wrong"
+                )
+    maps = placed.scope_maps["total"]
+    return Part(operations, maps, instructions, {level.name: level for level in levels})
+
+
+# Replays: an image to an outcome, and what the run has counted.
+
+Replayed = Callable[[Image], tuple[Outcome | Profile, Evidence]]
+
+
+def _instructions(number: np.int64 | int) -> Evidence:
+    return "instructions of the phases", int(number)
+
+
+def _unhooked(placed: Work | Stream, image: Image) -> tuple[Outcome, Evidence]:
+    replay = Unhooked(image, placed)
+    return replay.run(), ("operations", replay.operations)
+
+
+def _replay(
+    placed: Work | Stream, image: Image, *, full: bool = False, strict: bool = False
+) -> tuple[Outcome, Evidence]:
+    outcome = Replay(image, placed, full=full, strict=strict).run()
+    return outcome, _instructions(outcome.sums[:, :, INSTRUCTIONS].sum())
+
+
+def _profile(placed: Work | Stream, image: Image) -> tuple[Profile, Evidence]:
+    found = profile.of_trace(image, placed)
+    return found, _instructions(found.counts[:, :, INSTRUCTIONS].sum())
+
+
+def _scripted(placed: Work | Stream, image: Image) -> tuple[Outcome, Evidence]:
+    replay = Scripted(image, placed)
+    outcome, counted = replay.run(), replay.counted()
+    return outcome, _instructions(sum(counted[phase, "instructions"] for phase in PHASES))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An image and what it is to replay."""
+
+    name: str
+    path: Path
+    target: Target
+    placed: Work | Stream
+
+    def level(self, name: str, replayed: Replayed) -> Level:
+        """Return the level that does as ``zsemu compare``: from the image to the outcome."""
+
+        def run() -> tuple[Run, Evidence]:
+            with emulation() as clock:
+                start = time.perf_counter()
+                outcome, evidence = replayed(Image(self.path, self.target))
+                seconds = time.perf_counter() - start
+            self._ensure_intact(outcome)
+            return Run(seconds, clock.seconds), evidence
+
+        return Level(name, run)
+
+    def _ensure_intact(self, outcome: Outcome | Profile) -> None:
+        if outcome.violation_count:
+            raise ZsemuError(f"{self.name} is not intact: {outcome.violations[0]}")
+
+    def unhooked(self) -> Level:
+        """Return what everything is compared with."""
+        return self.level(UNHOOKED, partial(_unhooked, self.placed))
+
+    def counted(self) -> Level:
+        """Return what ``zsemu compare`` does."""
+        return self.level(COUNTED, partial(_replay, self.placed))
+
+    def instructions(self) -> int:
+        """Count the guest's instructions, the driver's included."""
+        counting = Counting(Image(self.path, self.target), self.placed)
+        self._ensure_intact(counting.run())
+        return counting.instructions
+
+    def string_rounds(self) -> int:
+        """Count the rounds of string instructions."""
+        sums = Replay(Image(self.path, self.target), self.placed).run().sums
+        return int(sums[:, :, COLUMNS.index("string_iterations")].sum())
+
+
+# Processes.
+
+
+def _outside(here: Ready, string_rounds: int) -> Level:
+    program = here.program
+
+    def run() -> tuple[Run, Evidence | None]:
+        whole, net, counted = here.run()
+        if counted is None:
+            return Run(whole, net), None
+        # The driver begins and ends once: fewer instructions than there are rounds, if several.
+        number, rest = divmod(counted, program.rounds)
+        number += rest - string_rounds * program.counts_rounds
+        return Run(whole, net), ("instructions of the guest", number)
+
+    return Level(program.name, run, program.rounds, replays=False)
