@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part, Run, _part
+from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part, Run, turns
 from bench.programs import PROGRAMS
 from bench.replays import Counting, Scripted, Unhooked
 from bench.report import targets
@@ -48,7 +48,7 @@ each_arch = pytest.mark.parametrize("arch", ARCHS)
 
 def batch(arch: str) -> Work:
     """Return a batch without a read-back."""
-    return replace(placed(busy_trace(), arch), live=np.empty(0, np.int64))
+    return replace(placed(busy_trace(300), arch), live=np.empty(0, np.int64))
 
 
 def bench(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -117,10 +117,12 @@ def level(name: str, number: int) -> Level:
 
 
 def test_runs_that_did_not_do_the_same_are_refused() -> None:
-    part = _part(batch("arm"), 3, 7, [level("one", 5), level("other", 5)], 2, "title")
-    assert [len(one.runs) for one in part.levels.values()] == [2, 2]
+    ran = turns([level("one", 5), level("other", 5)], 2, "title", {})
+    assert [len(one.runs) for one in ran.values()] == [2, 2]
     with pytest.raises(ZsemuError, match="other: 6 things, and not 5: "):
-        _part(batch("arm"), 3, 7, [level("one", 5), level("other", 6)], 2, "title")
+        turns([level("one", 5), level("other", 6)], 2, "title", {})
+    with pytest.raises(ZsemuError, match="one: 5 things, and not 4: "):
+        turns([level("one", 5)], 2, "title", {"things": 4})
 
 
 def test_ratios_and_verdicts() -> None:
@@ -171,7 +173,7 @@ def test_the_command(tmp_path: Path) -> None:
                     assert 0 < emulation < whole
         # The read-back is in the one alone.
         assert cell["whole_trace"]["instructions"] > cell["first_operations"]["instructions"]
-        assert {one["verdict"] for one in cell["targets"]} <= {"goal", "holds", "missed"}
+        assert {one["verdict"] for one in cell["targets"]} <= {"goal reached", "holds", "missed"}
     for name in OURS:
         assert f"\n{name} " in done.stdout
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The benchmark: what counting costs, against the same without it and against other tools.
 
-In tests/, python -m bench --json bench.json takes a while, and wants the machine for itself.
+Example, in tests/: python -m bench --json bench.json
+
+All architectures take a quarter of an hour, on a machine that has nothing else to do.
 
 For each architecture, one strategy over one trace, in two parts.
 
@@ -9,7 +11,7 @@ The whole trace: what 'zsemu compare' does with a cell, from the image to the ou
 operation runs, every content is judged, everything is counted. Beside it the same replay with no
 hook in the emulator: same batches, same driver, same judgement of contents, nothing observed.
 
-The first operations of the trace, as many as fit into one batch and at most 4096, without the
+The first operations of the trace, as many as fit into one batch and at most 2048, without the
 read-back at the end, under one counter after the other. Of zsemu's own, and of Unicorn with Python
 hooks, there are two figures: the whole replay, and the emulation alone, which is the time inside
 Unicorn. Tools outside run the same code as a user process (tests/outside), and the figure is the

@@ -30,7 +30,7 @@ from zsemu.work import Stream, Work, work
 UNHOOKED: Final = "no hook"
 COUNTED: Final = "block hits and shapes"
 PYTHON: Final = "Python hooks"
-_FIRST: Final = 1 << 12
+_FIRST: Final = 1 << 11
 """operations that all levels run: more would mean to wait for Python hooks"""
 
 Evidence = tuple[str, int]
@@ -108,94 +108,35 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     geometry = request.geometry_for(machine)
     placed = work(request.trace, geometry)
     first = min(_FIRST, int(next(iter(placed.parts())).bounds[1]))
-    some = work(request.trace.head(first), geometry)
-    assert isinstance(some, Work)
+    head = work(request.trace.head(first), geometry)
+    assert isinstance(head, Work)
     # No read-back: a process outside has none.
-    batch = replace(some, live=np.empty(0, np.int64))
+    batch = replace(head, live=np.empty(0, np.int64))
 
     subject = _Subject(f"{arch} {name}", path, machine, placed)
-    trace_part = _part(
-        placed,
-        len(request.trace),
-        subject.instructions(),
-        [subject.unhooked(), subject.counted()],
-        repeat,
-        f"{arch}: whole trace",
-    )
-    subject = replace(subject, placed=batch)
-    instructions = subject.instructions()
     levels = [
-        subject.unhooked(),
-        subject.counted(),
-        subject.level("all observed", partial(_replay, batch, full=True)),
-        subject.level("all observed, strict TLB", partial(_replay, batch, strict=True)),
-        subject.level("profile of instructions, 2 replays", partial(_profile, batch)),
-        subject.level(PYTHON, partial(_scripted, batch)),
+        subject.level(UNHOOKED, subject.unhooked),
+        subject.level(COUNTED, subject.replay),
+    ]
+    whole = _part(subject, len(request.trace), levels, repeat, f"{arch}: whole trace")
+    subject = replace(subject, placed=batch)
+    levels = [
+        subject.level(UNHOOKED, subject.unhooked),
+        subject.level(COUNTED, subject.replay),
+        subject.level("all observed", partial(subject.replay, full=True)),
+        subject.level("all observed, strict TLB", partial(subject.replay, strict=True)),
+        subject.level("profile of instructions, 2 replays", subject.profile),
+        subject.level(PYTHON, subject.scripted),
     ]
     missing: list[str] = []
     with tempfile.TemporaryDirectory() as directory:
         if outside:
-            there, missing = prepare(Image(path, machine), batch, Path(directory))
-            string_rounds = subject.string_rounds()
+            there, missing = prepare(subject.image, batch, Path(directory))
+            sums = Replay(subject.image, batch).run().sums
+            string_rounds = int(sums[:, :, COLUMNS.index("string_iterations")].sum())
             levels += [_outside(one, string_rounds) for one in there]
-        batch_part = _part(batch, first, instructions, levels, repeat, f"{arch}: first operations")
-    return Cell(arch, trace_part, batch_part, tuple(missing))
-
-
-def _part(
-    placed: Work | Stream,
-    operations: int,
-    instructions: int,
-    levels: list[Level],
-    repeat: int,
-    title: str,
-) -> Part:
-    known = {"instructions of the guest": instructions}
-    for number in range(repeat):
-        sys.stderr.write(f"{title}: {number + 1} of {repeat}\n")
-        for level in levels:
-            gc.collect()
-            run, evidence = level.run()
-            level.runs.append(run)
-            if evidence and known.setdefault(*evidence) != evidence[1]:
-                raise ZsemuError(
-                    f"{level.name}: {evidence[1]} {evidence[0]}, and not {known[evidence[0]]}:"
-                    " these runs have not done the same, or one of them counts wrong"
-                )
-    maps = placed.scope_maps["total"]
-    return Part(operations, maps, instructions, {level.name: level for level in levels})
-
-
-# Replays: an image to an outcome, and what the run has counted.
-
-Replayed = Callable[[Image], tuple[Outcome | Profile, Evidence]]
-
-
-def _instructions(number: np.int64 | int) -> Evidence:
-    return "instructions of the phases", int(number)
-
-
-def _unhooked(placed: Work | Stream, image: Image) -> tuple[Outcome, Evidence]:
-    replay = Unhooked(image, placed)
-    return replay.run(), ("operations", replay.operations)
-
-
-def _replay(
-    placed: Work | Stream, image: Image, *, full: bool = False, strict: bool = False
-) -> tuple[Outcome, Evidence]:
-    outcome = Replay(image, placed, full=full, strict=strict).run()
-    return outcome, _instructions(outcome.sums[:, :, INSTRUCTIONS].sum())
-
-
-def _profile(placed: Work | Stream, image: Image) -> tuple[Profile, Evidence]:
-    found = profile.of_trace(image, placed)
-    return found, _instructions(found.counts[:, :, INSTRUCTIONS].sum())
-
-
-def _scripted(placed: Work | Stream, image: Image) -> tuple[Outcome, Evidence]:
-    replay = Scripted(image, placed)
-    outcome, counted = replay.run(), replay.counted()
-    return outcome, _instructions(sum(counted[phase, "instructions"] for phase in PHASES))
+        some = _part(subject, first, levels, repeat, f"{arch}: first operations")
+    return Cell(arch, whole, some, tuple(missing))
 
 
 @dataclass(frozen=True)
@@ -207,13 +148,20 @@ class _Subject:
     target: Target
     placed: Work | Stream
 
-    def level(self, name: str, replayed: Replayed) -> Level:
+    @property
+    def image(self) -> Image:
+        """Return the image as it is read anew."""
+        return Image(self.path, self.target)
+
+    def level(
+        self, name: str, replay: Callable[[Image], tuple[Outcome | Profile, Evidence]]
+    ) -> Level:
         """Return the level that does as ``zsemu compare``: from the image to the outcome."""
 
         def run() -> tuple[Run, Evidence]:
             with emulation() as clock:
                 start = time.perf_counter()
-                outcome, evidence = replayed(Image(self.path, self.target))
+                outcome, evidence = replay(self.image)
                 seconds = time.perf_counter() - start
             self._ensure_intact(outcome)
             return Run(seconds, clock.seconds), evidence
@@ -224,27 +172,57 @@ class _Subject:
         if outcome.violation_count:
             raise ZsemuError(f"{self.name} is not intact: {outcome.violations[0]}")
 
-    def unhooked(self) -> Level:
-        """Return what everything is compared with."""
-        return self.level(UNHOOKED, partial(_unhooked, self.placed))
+    def unhooked(self, image: Image) -> tuple[Outcome, Evidence]:
+        replay = Unhooked(image, self.placed)
+        return replay.run(), ("operations", replay.operations)
 
-    def counted(self) -> Level:
-        """Return what ``zsemu compare`` does."""
-        return self.level(COUNTED, partial(_replay, self.placed))
+    def replay(
+        self, image: Image, *, full: bool = False, strict: bool = False
+    ) -> tuple[Outcome, Evidence]:
+        outcome = Replay(image, self.placed, full=full, strict=strict).run()
+        return outcome, _instructions(outcome.sums[:, :, INSTRUCTIONS].sum())
+
+    def profile(self, image: Image) -> tuple[Profile, Evidence]:
+        found = profile.of_trace(image, self.placed)
+        return found, _instructions(found.counts[:, :, INSTRUCTIONS].sum())
+
+    def scripted(self, image: Image) -> tuple[Outcome, Evidence]:
+        replay = Scripted(image, self.placed)
+        outcome, counted = replay.run(), replay.counted()
+        return outcome, _instructions(sum(counted[phase, "instructions"] for phase in PHASES))
 
     def instructions(self) -> int:
         """Count the guest's instructions, the driver's included."""
-        counting = Counting(Image(self.path, self.target), self.placed)
+        counting = Counting(self.image, self.placed)
         self._ensure_intact(counting.run())
         return counting.instructions
 
-    def string_rounds(self) -> int:
-        """Count the rounds of string instructions."""
-        sums = Replay(Image(self.path, self.target), self.placed).run().sums
-        return int(sums[:, :, COLUMNS.index("string_iterations")].sum())
+
+def _instructions(number: np.int64 | int) -> Evidence:
+    return "instructions of the phases", int(number)
 
 
-# Processes.
+def _part(subject: _Subject, operations: int, levels: list[Level], repeat: int, title: str) -> Part:
+    instructions = subject.instructions()
+    maps = subject.placed.scope_maps["total"]
+    levels_ = turns(levels, repeat, title, {"instructions of the guest": instructions})
+    return Part(operations, maps, instructions, levels_)
+
+
+def turns(levels: list[Level], repeat: int, title: str, known: dict[str, int]) -> dict[str, Level]:
+    """Run all of them in turns; ZsemuError if one counts other than ``known``, or another."""
+    for number in range(repeat):
+        sys.stderr.write(f"{title}: {number + 1} of {repeat}\n")
+        for level in levels:
+            gc.collect()
+            run, evidence = level.run()
+            level.runs.append(run)
+            if evidence and known.setdefault(*evidence) != evidence[1]:
+                raise ZsemuError(
+                    f"{level.name}: {evidence[1]} {evidence[0]}, and not {known[evidence[0]]}:"
+                    " these runs have not done the same, or one of them counts wrong"
+                )
+    return {level.name: level for level in levels}
 
 
 def _outside(here: Ready, string_rounds: int) -> Level:
@@ -256,7 +234,7 @@ def _outside(here: Ready, string_rounds: int) -> Level:
             return Run(whole, net), None
         # The driver begins and ends once: fewer instructions than there are rounds, if several.
         number, rest = divmod(counted, program.rounds)
-        number += rest - string_rounds * program.counts_rounds
+        number += rest - string_rounds * program.native
         return Run(whole, net), ("instructions of the guest", number)
 
     return Level(program.name, run, program.rounds, replays=False)

@@ -28,15 +28,13 @@ class Program:
     """An outside counter."""
 
     name: str
-    command: Command
-    counted: Callable[[Path], int] | None
-    """reads the instructions of all the process; None if it does not count them"""
     rounds: int
-    """how often it runs over the batch: enough to be measured, not to be waited for"""
+    """how often it runs over the operations: enough to be measured, not to be waited for"""
+    command: Command
+    counted: Callable[[Path], int] | None = None
+    """reads the instructions of all the process, if it counts them"""
     native: bool = False
-    """runs this machine's own code only"""
-    counts_rounds: bool = False
-    """a string instruction counts as one in every round, and as one more"""
+    """runs this machine's own code only, and counts every round of a string instruction, and one"""
 
 
 def _qemu(level: str) -> Command:
@@ -68,47 +66,28 @@ def _matched(pattern: str) -> Callable[[Path], int]:
     return counted
 
 
-_CALLGRIND: Final = ("--tool=callgrind", "--callgrind-out-file={output}")
+def _callgrind(*options: str) -> Command:
+    return _valgrind("--tool=callgrind", "--callgrind-out-file={output}", *options)
+
+
+def _lackey(log: str, *options: str) -> Command:
+    return _valgrind("--tool=lackey", f"--log-file={log}", *options)
+
+
+_DETAILED: Final = _lackey("{output}", "--detailed-counts=yes")
+_EVERY_ACCESS: Final = _lackey("/dev/null", "--trace-mem=yes")
 _TOTALS: Final = _matched(r"^totals: (\d+)")
-_LACKEY: Final = ("--tool=lackey", "--log-file={output}")
 _GUEST: Final = _matched(r"guest instrs: +([\d,]+)")
 
 # Of valgrind's, callgrind counts instructions; with --cache-sim=yes, and lackey with
 # --detailed-counts=yes, loads and stores, too; --trace-mem=yes writes a line for every access.
 PROGRAMS: Final = (
-    Program("qemu-user, instructions", _qemu("instructions"), _first_value, rounds=32),
-    Program("qemu-user, and memory by region", _qemu("regions"), _first_value, rounds=16),
-    Program(
-        "callgrind",
-        _valgrind(*_CALLGRIND),
-        _TOTALS,
-        rounds=16,
-        native=True,
-        counts_rounds=True,
-    ),
-    Program(
-        "callgrind --cache-sim=yes",
-        _valgrind(*_CALLGRIND, "--cache-sim=yes"),
-        _TOTALS,
-        rounds=16,
-        native=True,
-        counts_rounds=True,
-    ),
-    Program(
-        "lackey --detailed-counts=yes",
-        _valgrind(*_LACKEY, "--detailed-counts=yes"),
-        _GUEST,
-        rounds=16,
-        native=True,
-        counts_rounds=True,
-    ),
-    Program(
-        "lackey --trace-mem=yes, to /dev/null",
-        _valgrind("--tool=lackey", "--trace-mem=yes", "--log-file=/dev/null"),
-        None,
-        rounds=1,
-        native=True,
-    ),
+    Program("qemu-user, instructions", 64, _qemu("instructions"), _first_value),
+    Program("qemu-user, and memory by region", 32, _qemu("regions"), _first_value),
+    Program("callgrind", 32, _callgrind(), _TOTALS, native=True),
+    Program("callgrind --cache-sim=yes", 32, _callgrind("--cache-sim=yes"), _TOTALS, native=True),
+    Program("lackey --detailed-counts=yes", 32, _DETAILED, _GUEST, native=True),
+    Program("lackey --trace-mem=yes, to /dev/null", 1, _EVERY_ACCESS, native=True),
 )
 
 

@@ -60,7 +60,7 @@ class Target:
     @property
     def verdict(self) -> str:
         """Return it in a word."""
-        return "goal" if self.reached else "holds" if self.holds else "missed"
+        return "goal reached" if self.reached else "holds" if self.holds else "missed"
 
 
 def targets(cell: Cell) -> Iterator[Target]:
@@ -88,7 +88,7 @@ def _verdicts(cell: Cell) -> Iterator[str]:
     for what, every in groupby(targets(cell), lambda one: one.what):
         yield what
         for one in every:
-            yield f"    {one.where:30}{one.value:8.2f}  {one.verdict}"
+            yield f"    {one.where:34}{one.value:8.2f}  {one.verdict}"
 
 
 def text(cell: Cell, name: str, repeat: int) -> str:
@@ -97,11 +97,11 @@ def text(cell: Cell, name: str, repeat: int) -> str:
     lines = [
         f"{cell.arch}: {name}: medians of {repeat}",
         f"the whole trace, {trace.operations} operations, and the read-back: {trace.maps} maps,"
-        f" {trace.instructions} instructions of the guest",
+        f" {trace.instructions} guest instructions",
         *_table(trace),
         "",
         f"the first {batch.operations} operations: {batch.maps} maps,"
-        f" {batch.instructions} instructions of the guest",
+        f" {batch.instructions} guest instructions",
         *_table(batch),
         "",
         *_verdicts(cell),

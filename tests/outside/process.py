@@ -98,7 +98,7 @@ class Process:
         self.image = image = Image(image.path, low)
         sizes = Sizes(
             cpus=work.cpus,
-            operations=MAX_OPERATIONS * rounds,
+            operations=max(MAX_OPERATIONS, len(work.trace) * rounds),
             arena=MAX_ARENA,
             zspages=work.zspages,
             pages=work.pages,
