@@ -130,9 +130,15 @@ def test_every_expected_event_is_compared(arch: str, monkeypatch: pytest.MonkeyP
         ),
         (
             "i386",
-            "if (h->previous_end == address + size)",
+            "if (h->previous.address + h->previous.size == address + size)",
             "if (0)",
-            "rep movsb, 100 rounds: by block hits: 107 instructions, not 7",
+            "rep movsb, 100 rounds: by block hits: 8 instructions, not 7",
+        ),
+        (
+            "x86_64",
+            "h->repeats[h->previous_cell]++;",
+            "",
+            "rep movsb, 100 rounds: by block hits: 102 instructions, not 3",
         ),
         (
             "riscv64",

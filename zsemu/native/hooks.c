@@ -137,7 +137,9 @@ struct hooks {
 	struct block *blocks;
 	uint64_t *hits, *repeats;	/* [block][phase * SCOPES + scope] */
 	uint64_t nr_blocks, max_blocks;
-	uint64_t previous_end;
+	uint64_t cell;			/* of the phase and scope */
+	struct block previous;		/* in this phase; its address 0 if none */
+	uint64_t previous_cell;
 
 	/* on_code, on_memory */
 	const uint8_t *kind;		/* by offset in the text */
@@ -351,7 +353,7 @@ static int follow(struct hooks *h, uint64_t address)
 				after_unmap(h);
 		}
 		h->phase = DRIVER;
-		h->previous_end = 0;
+		h->previous = (struct block){ 0 };
 		return DRIVER;
 	}
 	if (h->phase != DRIVER)
@@ -360,6 +362,8 @@ static int follow(struct hooks *h, uint64_t address)
 		if (address == h->entry[i]) {
 			h->phase = phases[i];
 			h->operation = current(h);
+			h->cell = h->phase * SCOPES +
+				  h->expected[h->operation].scope;
 			h->spent = 0;
 			/* The two copies of an update are one access. */
 			if (h->phase != ACCESS || h->accessed != h->operation + 1)
@@ -407,6 +411,13 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 	uint64_t cell;
 	uint32_t block;
 
+	/* What most blocks are: the next round of a loop. */
+	if (address == h->previous.address && size == h->previous.size) {
+		spend(h, uc);
+		h->hits[h->previous_cell]++;
+		h->repeats[h->previous_cell]++;
+		return;
+	}
 	if (address - h->text >= h->text_size)
 		return;
 	if (follow(h, address) == DRIVER)
@@ -418,13 +429,13 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 		h->stop(uc);
 		return;
 	}
-	cell = block * (PHASES * SCOPES) + h->phase * SCOPES +
-	       h->expected[h->operation].scope;
+	cell = block * (PHASES * SCOPES) + h->cell;
 	h->hits[cell]++;
 	/* A rep-prefixed instruction: every round is a block of its own. */
-	if (h->previous_end == address + size)
+	if (h->previous.address + h->previous.size == address + size)
 		h->repeats[cell]++;
-	h->previous_end = address + size;
+	h->previous = (struct block){ address, size, 0 };
+	h->previous_cell = cell;
 }
 
 void on_code(void *uc, uint64_t address, uint32_t size, void *user)
