@@ -95,7 +95,7 @@ class _Hooks(ctypes.Structure):
         *((name, _u64) for name in ("mapped", "buffer_used", "watch", "watched_pc")),
         ("slot", ctypes.c_uint8 * _SLOT),
         *((name, _u64) for name in ("strict", "pte_present", "window", "mmu_shift", "pte_pc")),
-        *((name, _pointer) for name in ("read_register", "operand", "displacement")),
+        *((name, _pointer) for name in ("read_register", "control", "operand", "displacement")),
         ("operand_shift", _u64),
         ("served", ctypes.c_uint8 * _LEAF),
         ("stored", ctypes.c_uint8 * _LEAF),
@@ -219,6 +219,7 @@ class Hooks:
         raw = self.raw
         raw.strict = 1
         raw.read_register = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
+        raw.control = ctypes.cast(uclib.uc_ctl, ctypes.c_void_p).value
         status = uclib.uc_mmio_map(
             uc._uch,
             ctypes.c_uint64(address),

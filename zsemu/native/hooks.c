@@ -88,6 +88,7 @@ enum what {
 #define SCRATCH		0x5a	/* what a CPU's buffer holds before a map */
 #define SLOT_MAX	65536	/* the largest page, and so the largest slot */
 #define LEAF_MAX	65536
+#define FLUSH_TLB	(11U | 1U << 30)	/* of uc_ctl() */
 
 /* What the host knows of an operation, for the judgement of its stores. */
 struct expected {
@@ -171,6 +172,7 @@ struct hooks {
 	uint64_t window, mmu_shift;
 	uint64_t pte_pc;		/* the last store into it */
 	int (*read_register)(void *uc, int which, void *value);
+	int (*control)(void *uc, unsigned int what, ...);
 	const uint16_t *operand;	/* by offset in the text: its register ... */
 	const int64_t *displacement;	/* ... and what is added */
 	uint64_t operand_shift;		/* of the address in that register */
@@ -267,7 +269,7 @@ static void after_unmap(struct hooks *h)
 }
 
 /* No entry that was valid may have changed without its invalidate. */
-static void judge_translations(struct hooks *h)
+static void judge_translations(struct hooks *h, void *uc)
 {
 	const struct expected *e = &h->expected[h->operation];
 	uint64_t i, at;
@@ -279,8 +281,12 @@ static void judge_translations(struct hooks *h)
 			find(h, STALE, h->pte_pc,
 			     h->window + (at / h->pte_size << h->mmu_shift),
 			     h->pte_size, load(h->stored + at, h->pte_size));
-			/* Once is enough. */
+			/*
+			 * Once is enough. What Unicorn still holds, and for how
+			 * long, must not decide what is found from here on.
+			 */
 			memcpy(h->served + at, h->stored + at, h->pte_size);
+			h->control(uc, FLUSH_TLB);
 		}
 	}
 }
@@ -338,7 +344,7 @@ static void store_entry(struct hooks *h, uint64_t offset, uint64_t size,
  * Follows the phases. What the driver calls decides; whatever that calls in
  * turn belongs to it, until the driver's own code runs again.
  */
-static int follow(struct hooks *h, uint64_t address)
+static int follow(struct hooks *h, void *uc, uint64_t address)
 {
 	static const enum phase phases[ENTRIES] = {
 		SETTLE, MAP, ACCESS, ACCESS, UNMAP,
@@ -348,7 +354,7 @@ static int follow(struct hooks *h, uint64_t address)
 	if (address - h->driver < h->driver_end - h->driver) {
 		if (h->rows && h->phase != DRIVER) {
 			if (h->strict)
-				judge_translations(h);
+				judge_translations(h, uc);
 			if (h->phase == UNMAP)
 				after_unmap(h);
 		}
@@ -420,7 +426,7 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 	}
 	if (address - h->text >= h->text_size)
 		return;
-	if (follow(h, address) == DRIVER)
+	if (follow(h, uc, address) == DRIVER)
 		return;
 	spend(h, uc);
 	block = block_of(h, address, size);
@@ -447,7 +453,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 
 	if (offset >= h->text_size)
 		return;
-	if (follow(h, address) == DRIVER) {
+	if (follow(h, uc, address) == DRIVER) {
 		h->pc = address;
 		return;
 	}
