@@ -56,8 +56,6 @@ def test_parts_are_rows_and_accesses_times_occurrences() -> None:
             found[0, part.scope[i], part.label[i]] += part.times[i] * row
             found[1, part.scope[i], part.label[i]] += part.fast[i] * row
     np.testing.assert_array_equal(found, expected)
-    alone = sum(int(part.times @ part.rows.sum(axis=(1, 2))) for part in shapes.parts())
-    assert alone == int(occurred @ rows.sum(axis=(1, 2)))
 
 
 def test_a_shape_that_costs_differently_is_noticed() -> None:

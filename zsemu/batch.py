@@ -51,8 +51,9 @@ class Batch:
 class Builder:
     """Writes one batch after the other, with the zspages it needs, into guest memory."""
 
-    def __init__(self, work: Work | Stream, memory: Memory) -> None:
-        self._work, self._memory = work, memory
+    def __init__(self, work: Work | Stream, memory: Memory, *, by_slot: bool = True) -> None:
+        """``by_slot`` is as static_keys() has it."""
+        self._work, self._memory, self._by_slot = work, memory, by_slot
         self._versions = Versions(work.objects)
         # The zspages that there are: serial numbers, ascending, and their descriptors.
         self._serial = np.empty(0, np.int64)
@@ -301,6 +302,7 @@ class Builder:
                 index,
                 work.geometry,
                 by_length=self.by_length,
+                by_slot=self._by_slot,
                 settles=self._settles,
             ),
             first_word=np.where(allocates, link, handle),

@@ -52,8 +52,6 @@ SEQUENCES: Final = 60
 """sequences that a search tries, of 50 steps each"""
 SEQUENCE_GEOMETRY: Final = "chain-8"
 PROPERTIES: Final = "properties"
-_MANY: Final = 100_000
-"""operations of a suite of which not every length is observed: there are others with few"""
 _AROUND: Final = 1000
 """operations before and after one that are tried where fewer do not show what it does"""
 
@@ -68,6 +66,11 @@ class Suite:
     page_order: str = PAGE_ORDERS[0]
     search: bool = False
     """by sequences, instead of exhausting the geometry"""
+
+    @property
+    def brief(self) -> bool:
+        """Whether it would take too long to observe an operation of every shape."""
+        return self.page_size > 4096 or self.geometry == "chain-16"
 
     @property
     def measures(self) -> bool:
@@ -275,10 +278,7 @@ def _exhaust(image: Image, suite: Suite, strategy: Strategy) -> Exhausted:
     work, promises = exhaustive(_geometry(image.target, suite), suite.page_order), strategy.promises
     if suite.measures or strategy.needs_window:
         return exhaust(image, work, promises)
-    # Of a shape one operation is observed. Where that takes long, lengths that do not matter to the
-    # strategy are one shape; what is in memory is judged for all of them.
-    lengths = suite.page_size == 4096 and len(work.trace) < _MANY
-    replay = Replay(image, work, lengths=lengths, count=False, promises=promises)
+    replay = Replay(image, work, lengths=True, brief=suite.brief, promises=promises)
     return Exhausted(work, replay, replay.run())
 
 

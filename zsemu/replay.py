@@ -97,8 +97,9 @@ class Replay:
     The strategy is held to the ``promises`` given.
 
     With ``lengths``, an operation of each length is observed, whether or not that matters to the
-    strategy, and its access with it. Without ``count`` operations are only judged: there are no
-    sums.
+    strategy, and its access with it. With ``brief``, only one is of each mode and state in each
+    size class, on an object that spans and on one that does not; contents are judged as ever, and
+    nothing is counted.
 
     With ``weigh``, which says how often each operation of a batch is to count, shape (n,), what
     those that are observed do is counted by instruction, too.
@@ -112,7 +113,7 @@ class Replay:
         full: bool = False,
         strict: bool = False,
         lengths: bool = False,
-        count: bool = True,
+        brief: bool = False,
         promises: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
         weigh: Callable[[Batch], NDArray[np.integer]] | None = None,
@@ -121,7 +122,7 @@ class Replay:
         self._image, self._work, self._watch = image, work, watch
         self._full, self._strict, self._promises = full or strict, strict, promises
         # What is weighed is what is observed, and so the accesses must be.
-        self._lengths, self._count = lengths or weigh is not None, count
+        self._lengths, self._brief = lengths or weigh is not None, brief
         self._progress, self._weigh = progress, weigh
         sizes = Sizes(
             cpus=work.cpus,
@@ -132,7 +133,7 @@ class Replay:
             pages=work.pages,
         )
         self._memory = memory = Memory(image, sizes, work.page_shift)
-        self._builder = Builder(work, memory)
+        self._builder = Builder(work, memory, by_slot=not brief)
         self._fast_hooks, self._hooks_all = (Hooks(memory, budget=BUDGET) for _ in range(2))
         self._hooks_all.observe(
             self._builder.owner,
@@ -178,7 +179,9 @@ class Replay:
     def run(self) -> Outcome:
         """Replay all of the trace, then read back what is alive at the end."""
         watch = self._watch
-        if not (self._full or watch or self._lengths):
+        if self._brief:
+            self._builder.by_length = np.zeros((len(Operation), 2), bool)
+        elif not (self._full or watch or self._lengths):
             self._builder.by_length = self._by_length()
         try:
             for number, batch in enumerate(self._builder.batches()):
@@ -200,7 +203,7 @@ class Replay:
                 self._judge(batch)
         except _Stopped:
             return self._outcome()
-        if self._full:
+        if self._full or self._brief:
             return self._outcome()
         if not self._violation_count and not self._add_up():
             again = Replay(
@@ -246,9 +249,9 @@ class Replay:
 
     def _add_up(self) -> bool:
         """Sum up shapes and accesses, and say whether observations and block hits agree."""
-        measured = self._measure_accesses() if self._count else None
+        measured = self._measure_accesses()
         fast = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
-        for part in self._shapes.parts(measured.cost if measured else None):
+        for part in self._shapes.parts(measured.cost):
             self._boundary.add(part.label, part.times, part.rows)
             for scope in np.unique(part.scope).tolist():
                 chosen = part.scope == scope
@@ -258,10 +261,8 @@ class Replay:
         fast[_ACCESS] = 0
         counted = self._fast_hooks.instructions(self._image)
         counted[:, UNCOUNTED] = 0  # the read-back
-        agree = self._shapes.consistent and np.array_equal(counted, fast)
-        if measured:
-            agree &= all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
-        return agree
+        same = all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
+        return same and self._shapes.consistent and np.array_equal(counted, fast)
 
     def _confirm(self, outcome: Outcome) -> None:
         """Hold what an observed replay has counted against this one, which did not trust shapes."""

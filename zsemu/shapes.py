@@ -28,19 +28,24 @@ def static_keys(
     geometry: Geometry,
     *,
     by_length: NDArray[np.bool_],
+    by_slot: bool,
     settles: bool,
 ) -> NDArray[np.uint64]:
     """Return what is known of each operation's shape before it runs, shape (n,).
 
     ``operation`` and ``length`` are those of n operations, ``index`` where they are in ``placed``.
     ``by_length``, shape (operations, 2), is for which operations the length matters: on objects
-    that do not span, and on those that do. ``settles`` is whether the strategy has zs_settle(): if
-    it leaves something in other slots, what lies around an object that does not span matters, too.
+    that do not span, and on those that do; ``by_slot`` is whether it matters in which slot a
+    spanning object is, and not only of which class. ``settles`` is whether the strategy has
+    zs_settle(): if it leaves something in other slots, what lies around an object that does not
+    span matters, too.
     """
     class_index, offset = placed.class_index[index], placed.offset[index]
     spans = placed.spans[index]
     matters = by_length[operation, spans.astype(np.int64)]
-    slot = class_index.astype(np.uint64) << np.uint64(16) | placed.slot[index].astype(np.uint64)
+    slot = class_index.astype(np.uint64) << np.uint64(16)
+    if by_slot:
+        slot |= placed.slot[index].astype(np.uint64)
     # What tells whether a slot before it reaches into its page.
     inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
     first = ((offset < geometry.sizes[class_index]) & settles).astype(np.uint64) << np.uint64(7)
@@ -193,20 +198,16 @@ class Shapes:
         found = np.unique(self._pairs.keys() & _ACCESS)
         return found[found > 0]
 
-    def parts(
-        self, cost: Callable[[NDArray[np.uint64]], NDArray[np.uint32]] | None = None
-    ) -> Iterator[Part]:
+    def parts(self, cost: Callable[[NDArray[np.uint64]], NDArray[np.uint32]]) -> Iterator[Part]:
         """Yield all that has occurred, some at a time; every shape has been learnt.
 
-        ``cost`` gives for keys of accesses, shape (n,), what they cost, shape (n, columns); without
-        it the rows are without accesses.
+        ``cost`` gives for keys of accesses, shape (n,), what they cost, shape (n, columns).
         """
         pairs = self._pairs.keys()
         for some in np.array_split(np.arange(len(pairs)), len(pairs) // 4096 + 1):
             shape = (pairs[some] >> _SHAPE).astype(np.int64)
             assert self._known[shape].all()
             rows = self._rows[shape]
-            if cost:
-                rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
+            rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
             slow, fast = self._times[:, some]
             yield Part(self._label[shape], self._scope[shape], slow + fast, fast, rows)
