@@ -15,13 +15,16 @@ from zsemu.check import (
     MUST_HOLD,
     SEQUENCES,
     Failure,
+    Findings,
     Request,
     Suite,
     check,
     run,
     suites,
 )
+from zsemu.checkreport import explain
 from zsemu.errors import ZsemuError
+from zsemu.exhaustive import exhaustive
 from zsemu.geometry import NAMES, geometry
 from zsemu.image import Image
 from zsemu.replay import Replay
@@ -194,3 +197,50 @@ def test_geometry_of_the_target_is_used() -> None:
     counts = {arch: check(one, strategy("sg"), EXHAUSTED).operations for arch, one in bits.items()}
     assert counts["i386"] < counts["arm"]
     assert np.all(sizes["arm"].sizes[:2] == (32, 48))
+
+
+BRIEF = [suite for suite in suites() if suite.brief]
+
+
+@pytest.mark.parametrize(
+    ("suite", "name"),
+    zip(BRIEF, ("copy-in-skipped-for-write", "static-variable", "copy-out-short"), strict=True),
+    ids=[suite.name for suite in BRIEF],
+)
+def test_suites_that_observe_little_find_faults(suite: Suite, name: str, tmp_path: Path) -> None:
+    """A promise and a stray store in what is observed there, contents in everything."""
+    result = check(target("riscv64"), planted(name, tmp_path), suite)
+    assert BY_NAME[name].finds in {failure.check for failure in result.failures}
+
+
+def test_what_suites_are_brief() -> None:
+    assert {(suite.geometry, suite.page_size) for suite in BRIEF} == {
+        ("chain-16", 4096),
+        ("chain-8", 16384),
+        ("chain-8", 65536),
+    }
+    work = exhaustive(geometry("chain-8", page_size=16384, word_bits=64), "descending")
+    one = Image(build(target("riscv64"), strategy("copy"), page_shift=14), target("riscv64"))
+    observed = Replay(one, work, brief=True).run().shapes
+    # Each mode of each class, spanning and not, each at least once; of all that occurs only little.
+    assert 3 * len(work.geometry.classes) < observed < len(work.trace) / 50
+
+
+def test_the_same_together_and_apart(tmp_path: Path) -> None:
+    """The properties are measured from the replay of a suite, if both are asked for."""
+    mine = {"mine.c": planted("copy-out-after-read", tmp_path)}
+    request = Request(("arm",), mine, (EXHAUSTED,))
+    both = run(request, jobs=1)
+    suite = run(replace(request, only=EXHAUSTED.name), jobs=1)
+    properties = run(replace(request, only="properties"), jobs=1)
+    assert (suite.properties, properties.results) == ({}, [])
+    assert both == Findings(suite.results, properties.properties)
+    assert not both.passed
+
+
+def test_a_broken_promise_is_named_once(tmp_path: Path) -> None:
+    result = check(target("arm"), planted("copy-out-after-read", tmp_path), EXHAUSTED)
+    (failure,) = result.failures
+    assert explain(result, failure)[0].count("ro-clean") == 1
+    wrong = check(target("arm"), planted("copy-out-short", tmp_path), EXHAUSTED)
+    assert explain(wrong, wrong.failures[0])[0].startswith("wrong bytes: ")

@@ -22,6 +22,7 @@ from zsemu.build import compiler
 from zsemu.check import Failure, Findings, Request, Result
 from zsemu.propertytable import Properties
 from zsemu.targets import target
+from zsemu.violations import PROMISE
 
 _NAME: Final = 36
 """columns of the names of properties"""
@@ -54,7 +55,8 @@ def _grouped(findings: Findings) -> dict[str, dict[str, list[Result]]]:
 def explain(result: Result, failure: Failure) -> list[str]:
     """Return what failed, the smallest case, the bytes and the instruction, a line each."""
     found = failure.violation
-    lines = [f"{failure.check}: {found.detail}"]
+    # A promise is named in the detail.
+    lines = [found.detail if found.kind == PROMISE else f"{failure.check}: {found.detail}"]
     where = f"class {found.class_size}, slot {found.slot} at offset {found.offset}"
     lines.append(
         f"  in operation {found.operation}: {found.action} of object {found.object_number}, {where}"
