@@ -204,7 +204,7 @@ BRIEF = [suite for suite in suites() if suite.brief]
 
 @pytest.mark.parametrize(
     ("suite", "name"),
-    zip(BRIEF, ("copy-in-skipped-for-write", "static-variable", "copy-out-short"), strict=True),
+    [*zip(BRIEF, ("copy-in-skipped-for-write", "static-variable", "copy-out-short"), strict=True)],
     ids=[suite.name for suite in BRIEF],
 )
 def test_suites_that_observe_little_find_faults(suite: Suite, name: str, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_every_expected_event_is_compared(arch: str, monkeypatch: pytest.MonkeyP
         ),
         (
             "i386",
-            "if (h->previous.address + h->previous.size == address + size)",
+            "if (h->previous + h->previous_size == address + size)",
             "if (0)",
             "rep movsb, 100 rounds: by block hits: 8 instructions, not 7",
         ),

@@ -84,7 +84,9 @@ def test_assembly_is_known_as_such(arch: str) -> None:
     for address in code(image):
         place, symbol = lines.at(address), image.function(address)
         assert symbol
-        written = symbol.name in ("zs_swap", "zs_copy") or symbol.name.startswith("zs_start")
+        written = symbol.name in ("zs_swap", "zs_copy", "zs_access_copy") or symbol.name.startswith(
+            "zs_start"
+        )
         if written:
             assert place, hex(address)
             assert place.assembly

@@ -97,7 +97,8 @@ def build(
     """Return the machine code of a primitive. It refers to nothing, so it needs no linking."""
     flags = target.build.gcc_flags if cc == "gcc" else ()
     source = arch / target.name / f"{function}.S"
-    command = [*compiler(cc, target).command, *flags, "-Wall", "-Werror", "-c", str(source)]
+    flags = (*flags, f"-I{ARCH}", "-Wall", "-Werror")
+    command = [*compiler(cc, target).command, *flags, "-c", str(source)]
     subprocess.run([*command, "-o", str(output)], check=True)
     with output.open("rb") as stream:
         elf: Any = ELFFile(stream)

@@ -139,8 +139,8 @@ struct hooks {
 	uint64_t *hits, *repeats;	/* [block][phase * SCOPES + scope] */
 	uint64_t nr_blocks, max_blocks;
 	uint64_t cell;			/* of the phase and scope */
-	struct block previous;		/* in this phase; its address 0 if none */
-	uint64_t previous_cell;
+	/* the last block of this phase: address (0: none), size, cell */
+	uint64_t previous, previous_size, previous_cell;
 
 	/* on_code, on_memory */
 	const uint8_t *kind;		/* by offset in the text */
@@ -359,7 +359,7 @@ static int follow(struct hooks *h, void *uc, uint64_t address)
 				after_unmap(h);
 		}
 		h->phase = DRIVER;
-		h->previous = (struct block){ 0 };
+		h->previous = h->previous_size = 0;
 		return DRIVER;
 	}
 	if (h->phase != DRIVER)
@@ -418,7 +418,7 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 	uint32_t block;
 
 	/* What most blocks are: the next round of a loop. */
-	if (address == h->previous.address && size == h->previous.size) {
+	if (address == h->previous && size == h->previous_size) {
 		spend(h, uc);
 		h->hits[h->previous_cell]++;
 		h->repeats[h->previous_cell]++;
@@ -438,9 +438,10 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 	cell = block * (PHASES * SCOPES) + h->cell;
 	h->hits[cell]++;
 	/* A rep-prefixed instruction: every round is a block of its own. */
-	if (h->previous.address + h->previous.size == address + size)
+	if (h->previous + h->previous_size == address + size)
 		h->repeats[cell]++;
-	h->previous = (struct block){ address, size, 0 };
+	h->previous = address;
+	h->previous_size = size;
 	h->previous_cell = cell;
 }
 
