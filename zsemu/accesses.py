@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.batch import MODES, Batch
-from zsemu.counts import COLUMNS, REGIONS, TRAFFIC
+from zsemu.counts import COLUMNS, LINE, REGIONS, TRAFFIC
 from zsemu.guest import Kind
 from zsemu.memory import BATCH, OTHER, POOL, ZSPAGE, Memory
 from zsemu.trace import Operation
 
-_LINE: Final = 64
 _ALIGN: Final = 16
 """bytes: what an access may depend on of its place in a line is its place in so many"""
 
@@ -53,7 +52,7 @@ def keys(batch: Batch, memory: Memory, regions: NDArray[np.uint8]) -> NDArray[np
     region[span - np.uint64(memory.target.window) < window] = POOL
     key = batch.operation.astype(np.uint64)
     key |= (span == ops["caller"]).astype(np.uint64) << _OWN
-    key |= span % np.uint64(_LINE) << _PLACE
+    key |= span % np.uint64(LINE) << _PLACE
     key |= ops["length"].astype(np.uint64) << _LENGTH
     return key | region.astype(np.uint64) << _REGION
 
@@ -61,7 +60,7 @@ def keys(batch: Batch, memory: Memory, regions: NDArray[np.uint8]) -> NDArray[np
 def kind(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return for each access the one that is to be measured for it: a key of no region; (n,)."""
     place = _field(keys, _PLACE, 6) % _ALIGN
-    kept = keys & ~np.uint64(_LINE - 1 << int(_PLACE) | 0xF << int(_REGION))
+    kept = keys & ~np.uint64(LINE - 1 << int(_PLACE) | 0xF << int(_REGION))
     return kept | place.astype(np.uint64) << _PLACE
 
 
@@ -74,7 +73,7 @@ def prepare(kinds: NDArray[np.uint64], memory: Memory) -> None:
     ops["zspage"] = memory.virtual(memory.zspages)
     ops["length"] = _field(kinds, _LENGTH, 17)
     caller = memory.virtual(memory.arena)
-    ops["caller"], ops["update"] = caller, caller + memory.sizes.arena // 2 // _LINE * _LINE
+    ops["caller"], ops["update"] = caller, caller + memory.sizes.arena // 2 // LINE * LINE
     # In a region that no access has to do with otherwise.
     other = memory.virtual(memory.known) + _field(kinds, _PLACE, 6)
     ops["span"] = np.where(_field(kinds, _OWN, 1), caller, other)
@@ -102,7 +101,7 @@ class Measured:
     def _cost(self, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
         found = self.rows[np.searchsorted(self.kinds, kind(keys))]
         place, length = _field(keys, _PLACE, 6), _field(keys, _LENGTH, 17)
-        lines = (place + length - 1) // _LINE - (place % _ALIGN + length - 1) // _LINE
+        lines = (place + length - 1) // LINE - (place % _ALIGN + length - 1) // LINE
         found[:, COLUMNS.index("lines_touched")] += lines.astype(np.uint32)
         writes = _field(keys, np.uint64(0), 3) != Operation.READ
         found[:, COLUMNS.index("lines_dirtied")] += (lines * writes).astype(np.uint32)

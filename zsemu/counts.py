@@ -42,6 +42,8 @@ CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligne
 """Columns behind the counts: what an operation did that a promise may exclude."""
 ROW: Final = (*COLUMNS, *CHECKS)
 INSTRUCTIONS: Final = COLUMNS.index("instructions")
+LINE: Final = 64
+"""bytes of a cache line, as lines_touched and lines_dirtied count them"""
 PROFILE: Final = COLUMNS[: 2 + len(TRAFFIC)]
 """what is also counted by instruction, if asked for: executions, as ``instructions``, and so on"""
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.counts import COLUMNS, PHASES
+from zsemu.counts import COLUMNS, LINE, PHASES
 from zsemu.geometry import Geometry
 from zsemu.placement import Placed
-
-_LINE = 64
 
 
 def static_keys(
@@ -49,7 +47,7 @@ def static_keys(
     # What tells whether a slot before it reaches into its page.
     inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
     first = ((offset < geometry.sizes[class_index]) & settles).astype(np.uint64) << np.uint64(7)
-    place = (offset % _LINE).astype(np.uint64) | inner | first
+    place = (offset % LINE).astype(np.uint64) | inner | first
     key = operation.astype(np.uint64)
     key |= spans.astype(np.uint64) << np.uint64(3)
     key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
