@@ -3,10 +3,10 @@
 
 from pathlib import Path
 
-from zsemu.build import build
-from zsemu.image import Image
-from zsemu.strategies import strategy
-from zsemu.targets import target
+from zsemu.guest.compiler import build
+from zsemu.guest.image import Image
+from zsemu.guest.strategies import strategy
+from zsemu.guest.targets import target
 
 _TEXT = """
 #include "zs.h"

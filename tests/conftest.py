@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zsemu import hooks
+from zsemu.guest import hooks
 
 _left_out: Counter[str] = Counter()
 

@@ -4,11 +4,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zsemu.boundary import FIELDS, MODES, ByShape
-from zsemu.counts import PHASES, REGIONS, SCOPES, TRAFFIC, Counts
-from zsemu.results import SCALARS, Compiler, Document, Provenance, Record, Source
-from zsemu.targets import CLASSES, TLB_KINDS
-from zsemu.violations import FAULT, Violation
+from zsemu.counts import CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC, Counts
+from zsemu.replay.spanning_costs import FIELDS, MODES, ByShape
+from zsemu.replay.violations import FAULT, Violation
+from zsemu.results.document import SCALARS, Compiler, Document, Provenance, Record, Source
 
 MAPS = {
     "total": 200,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from zsemu.build import build
-from zsemu.geometry import geometry
-from zsemu.image import Image
-from zsemu.replay import Outcome, Replay
-from zsemu.strategies import strategy
-from zsemu.targets import Target, target
-from zsemu.trace import Metadata, Operation, Trace
-from zsemu.work import Work, whole
+from zsemu.guest.compiler import build
+from zsemu.guest.image import Image
+from zsemu.guest.strategies import strategy
+from zsemu.guest.targets import Target, target
+from zsemu.replay.placed_trace import Work, whole
+from zsemu.replay.replay import Outcome, Replay
+from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.zsmalloc.geometry import geometry
 
 
 def trace(rows: list[tuple[Operation, int, int, int]], geometry: str = "chain-8") -> Trace:

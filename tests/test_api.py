@@ -12,10 +12,12 @@ import unicorn
 from samples import busy_trace, trace
 
 import zsemu
-from zsemu import compare, counts
-from zsemu.results import dumps
-from zsemu.trace import Operation, TraceFile, save
-from zsemu.work import Work
+from zsemu import counts
+from zsemu.replay.placed_trace import Work
+from zsemu.results.document import dumps
+from zsemu.runs import compare
+from zsemu.runs import request as requests
+from zsemu.traces.trace import Operation, TraceFile, save
 
 HEAVY = {"numpy", "unicorn", "capstone", "elftools", "rich.console", "pytest", "dask", "hypothesis"}
 
@@ -67,9 +69,9 @@ def test_importing_costs_nothing() -> None:
 def test_run_gives_what_compare_does(tmp_path: Path) -> None:
     own = tmp_path / "mine.c"
     own.write_text(zsemu.strategy("swap").path.read_text())
-    chosen = compare.label([zsemu.strategy(str(own)), zsemu.strategy("sg")])
+    chosen = requests.label([zsemu.strategy(str(own)), zsemu.strategy("sg")])
     save(busy_trace(), tmp_path / "t.npz")
-    asked = compare.Request(("arm", "x86_64"), chosen, TraceFile(tmp_path / "t.npz"), "chain-8")
+    asked = requests.Request(("arm", "x86_64"), chosen, TraceFile(tmp_path / "t.npz"), "chain-8")
     document = compare.run(asked, jobs=2)
     archs = ["arm", "x86_64", "arm"]
     here = zsemu.run(own, "sg", arch=archs, trace=tmp_path / "t.npz")

@@ -23,13 +23,13 @@ from outside.counting import _call, qemu_command, qemu_rows
 from outside.process import Process
 from samples import busy_trace, image, placed
 
-from zsemu import violations
 from zsemu.counts import COLUMNS, PHASES, REGIONS, TRAFFIC
 from zsemu.errors import ZsemuError
-from zsemu.replay import Replay
-from zsemu.targets import names as target_names
-from zsemu.targets import target
-from zsemu.work import Work
+from zsemu.guest.targets import names as target_names
+from zsemu.guest.targets import target
+from zsemu.replay import violations
+from zsemu.replay.placed_trace import Work
+from zsemu.replay.replay import Replay
 
 ARCHS = target_names()
 TESTS = Path(__file__).parent

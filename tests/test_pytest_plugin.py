@@ -11,11 +11,12 @@ from samples import busy_trace, versions
 from test_api import HEAVY
 
 import zsemu
-from zsemu import compare
+from zsemu.guest.targets import names as target_names
 from zsemu.pytest_plugin import assert_counts_within
-from zsemu.results import Record, save
-from zsemu.targets import names as target_names
-from zsemu.trace import save as save_trace
+from zsemu.results.document import Record, save
+from zsemu.runs import compare
+from zsemu.runs import request as requests
+from zsemu.traces.trace import save as save_trace
 
 pytest_plugins = "pytester"
 
@@ -142,7 +143,7 @@ def test_each_cell_runs_once(pytester: pytest.Pytester, monkeypatch: pytest.Monk
     ran: list[tuple[str, str]] = []
     really = compare.single
 
-    def single(request: compare.Request, arch: str, name: str) -> Record:
+    def single(request: requests.Request, arch: str, name: str) -> Record:
         ran.append((arch, name))
         return really(request, arch, name)
 

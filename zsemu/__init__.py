@@ -14,49 +14,49 @@ if TYPE_CHECKING:
     from zsemu.api import load_trace as load_trace
     from zsemu.api import place as place
     from zsemu.api import run as run
-    from zsemu.diff import Diff as Diff
     from zsemu.errors import ZsemuError as ZsemuError
-    from zsemu.image import Image as Image
-    from zsemu.machine import Machine as Machine
-    from zsemu.replay import Outcome as Outcome
-    from zsemu.replay import Replay as Replay
-    from zsemu.results import Document as Document
-    from zsemu.results import Record as Record
-    from zsemu.results import load as load
-    from zsemu.results import save as save
-    from zsemu.strategies import Strategy as Strategy
-    from zsemu.strategies import strategy as strategy
-    from zsemu.targets import Target as Target
-    from zsemu.targets import target as target
-    from zsemu.trace import Trace as Trace
-    from zsemu.violations import Violation as Violation
-    from zsemu.work import Work as Work
+    from zsemu.guest.image import Image as Image
+    from zsemu.guest.machine import Machine as Machine
+    from zsemu.guest.strategies import Strategy as Strategy
+    from zsemu.guest.strategies import strategy as strategy
+    from zsemu.guest.targets import Target as Target
+    from zsemu.guest.targets import target as target
+    from zsemu.replay.placed_trace import Work as Work
+    from zsemu.replay.replay import Outcome as Outcome
+    from zsemu.replay.replay import Replay as Replay
+    from zsemu.replay.violations import Violation as Violation
+    from zsemu.results.diff import Diff as Diff
+    from zsemu.results.document import Document as Document
+    from zsemu.results.document import Record as Record
+    from zsemu.results.document import load as load
+    from zsemu.results.document import save as save
+    from zsemu.traces.trace import Trace as Trace
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Diff": "zsemu.diff",
-    "Document": "zsemu.results",
-    "Image": "zsemu.image",
-    "Machine": "zsemu.machine",
-    "Outcome": "zsemu.replay",
-    "Record": "zsemu.results",
-    "Replay": "zsemu.replay",
-    "Strategy": "zsemu.strategies",
-    "Target": "zsemu.targets",
-    "Trace": "zsemu.trace",
-    "Violation": "zsemu.violations",
-    "Work": "zsemu.work",
+    "Diff": "zsemu.results.diff",
+    "Document": "zsemu.results.document",
+    "Image": "zsemu.guest.image",
+    "Machine": "zsemu.guest.machine",
+    "Outcome": "zsemu.replay.replay",
+    "Record": "zsemu.results.document",
+    "Replay": "zsemu.replay.replay",
+    "Strategy": "zsemu.guest.strategies",
+    "Target": "zsemu.guest.targets",
+    "Trace": "zsemu.traces.trace",
+    "Violation": "zsemu.replay.violations",
+    "Work": "zsemu.replay.placed_trace",
     "ZsemuError": "zsemu.errors",
     "build_image": "zsemu.api",
     "diff_results": "zsemu.api",
-    "load": "zsemu.results",
+    "load": "zsemu.results.document",
     "load_trace": "zsemu.api",
     "place": "zsemu.api",
     "run": "zsemu.api",
-    "save": "zsemu.results",
-    "strategy": "zsemu.strategies",
-    "target": "zsemu.targets",
+    "save": "zsemu.results.document",
+    "strategy": "zsemu.guest.strategies",
+    "target": "zsemu.guest.targets",
 }
 """the module of each name"""
 

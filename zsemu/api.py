@@ -9,17 +9,19 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from zsemu import compare, doctor, strategies, targets
-from zsemu import trace as traces
-from zsemu.build import build
-from zsemu.diff import Diff, diff
-from zsemu.image import Image
-from zsemu.limits import parse
+from zsemu.guest import strategies, targets
+from zsemu.guest.compiler import build
+from zsemu.guest.image import Image
+from zsemu.guest.strategies import Strategy
 from zsemu.paths import DEFAULT_TRACE
-from zsemu.results import Document, Record
-from zsemu.strategies import Strategy
-from zsemu.trace import Trace, TraceFile
-from zsemu.work import Stream, Work, work
+from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.results.diff import Diff, diff
+from zsemu.results.document import Document, Record
+from zsemu.results.limits import parse
+from zsemu.runs import compare, doctor
+from zsemu.runs import request as requests
+from zsemu.traces import trace as traces
+from zsemu.traces.trace import Trace, TraceFile
 
 
 def _strategy(one: str | Path | Strategy) -> Strategy:
@@ -36,7 +38,7 @@ def run(
     cc: str = "zig",
     optimisation: str = "O2",
     jobs: int = 1,
-    cell: Callable[[compare.Request, str, str], Record] = compare.single,
+    cell: Callable[[requests.Request, str, str], Record] = compare.single,
 ) -> Document:
     """Replay a trace through strategies on architectures, as ``zsemu compare`` does.
 
@@ -56,9 +58,9 @@ def run(
     cannot be trusted.
     """
     chosen = [_strategy(one) for one in strategy or strategies.names()]
-    asked = compare.request(
+    asked = requests.request(
         archs=[arch] if isinstance(arch, str) else tuple(dict.fromkeys(arch)),
-        strategies=compare.label(chosen),
+        strategies=requests.label(chosen),
         trace=trace,
         operations=operations,
         geometry=geometry,
@@ -66,8 +68,8 @@ def run(
         cc=cc,
         optimisation=optimisation,
     )
-    compare.check(asked)
-    for line in compare.warnings(asked):
+    requests.check(asked)
+    for line in requests.warnings(asked):
         warnings.warn(line, stacklevel=2)
     doctor.ensure(map(targets.target, asked.archs))
     return compare.run_here(asked, cell=cell) if jobs == 1 else compare.run(asked, jobs=jobs)
@@ -83,7 +85,7 @@ def diff_results(
 ) -> Diff:
     """Return what moved between two documents, as ``zsemu diff`` does.
 
-    ``limits`` are texts as zsemu.limits has them, ``scopes`` names of zsemu.counts.SCOPES.
+    ``limits`` are texts as zsemu.results.limits has them, ``scopes`` names of zsemu.counts.SCOPES.
     ZsemuError if the documents must not be compared, unless by ``force``, and for a bad limit.
     """
     parsed = [parse(text) for text in limits]
@@ -130,7 +132,7 @@ def place(
 
     ``geometry`` and errors as in run().
     """
-    asked = compare.request(
+    asked = requests.request(
         archs=[arch], strategies={}, trace=trace, geometry=geometry, page_size=page_size
     )
     return work(asked.trace, asked.geometry_for(targets.target(arch)))

@@ -10,7 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.targets import CLASSES, TLB_KINDS
+CLASSES: Final = ("load", "store", "alu", "branch", "system")
+"""of instructions, each in one: a branch that also loads or stores is a branch, and what both loads
+and stores is a store; alu is what is none of the others"""
+TLB_KINDS: Final = ("page_local", "page_broadcast", "all_local", "all_broadcast")
+"""of TLB invalidates: one page or all, on this CPU or on all"""
 
 PHASES: Final = ("settle", "map", "access", "unmap")
 STRATEGY_PHASES: Final = ("settle", "map", "unmap")
@@ -59,6 +63,15 @@ SCOPES: Final = {
     "spanning_write": (SPANNING_WRITE,),
     "spanning_update": (SPANNING_UPDATE,),
 }
+
+LIMITS: Final = (
+    "Limits: counts are not cycles: the emulator knows no caches, no pipeline and no cost of a TLB"
+    " miss. Only the direct map is modelled: the 32-bit kernels' highmem mappings (kmap_atomic),"
+    " part of the 2012 argument on ARM and i386, are not. pgtable is the first form (two page-table"
+    " entries), not the later range mapping. i386 uses PAE, which no-execute needs. One operation"
+    " runs at a time."
+)
+"""what the counts say nothing of, as it stands below every table"""
 
 Counts = dict[str, dict[str, dict[str, object]]]
 """``counts[phase][scope][count]``: int; tlb_invalidates, classes and regions: a dict."""

@@ -14,8 +14,8 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def _data(name: str) -> Path:
-    """Return ``name`` as installed beside the modules, or else as it lies in a checkout."""
-    installed = _PACKAGE / name
+    """Return ``name`` as it is installed with the package, or else as it lies in a checkout."""
+    installed = _PACKAGE / "data" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 

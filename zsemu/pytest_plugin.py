@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from zsemu.compare import Request
-    from zsemu.results import Document, Record
-    from zsemu.strategies import Strategy
+    from zsemu.guest.strategies import Strategy
+    from zsemu.results.document import Document, Record
+    from zsemu.runs.request import Request
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,8 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _archs(config: pytest.Config) -> list[str]:
     """Return the architectures asked for, each once; UsageError for one that there is not."""
-    from zsemu import targets
     from zsemu.errors import ZsemuError
+    from zsemu.guest import targets
 
     options = config.getoption("--zsemu-arch") or ()
     named = [name.strip() for option in options for name in option.split(",") if name.strip()]
@@ -88,9 +88,9 @@ class Runner:
             raise ZsemuError("\n".join(filter(None, [str(error), error.detail]))) from None
 
     def _cell(self, request: "Request", arch: str, name: str) -> "Record":
-        from zsemu import cells, compare
+        from zsemu.runs import cell_store, compare
 
-        key = cells.digest(cells.identify(request, arch, name, request.trace.digest()))
+        key = cell_store.digest(cell_store.identify(request, arch, name, request.trace.digest()))
         if key not in self._records:
             self._records[key] = compare.single(request, arch, name)
         return self._records[key]
@@ -123,7 +123,7 @@ def assert_counts_within(
 ) -> None:
     """Fail if a record of ``new`` has a violation, or a count above one of the limits.
 
-    Limits are texts as zsemu.limits has them: ``"map.instructions=5%"`` and ``"bytes=+100"`` above
+    Limits are written as for ``zsemu diff``: ``"map.instructions=5%"`` and ``"bytes=+100"`` above
     the ``base``, ``"stores=10000"`` at most. A base without limits: no instructions and no bytes of
     a phase of the strategy may rise. ``base`` is another Document, or its file; of a Record another
     Record, of another strategy, for instance. ``scope``: what is judged: all operations (total),
@@ -145,10 +145,10 @@ def _wrong(
     scope: str,
 ) -> Iterator[str]:
     """Yield what is wrong, a line each."""
-    from zsemu.diff import cell_rows
-    from zsemu.diffreport import sentence
     from zsemu.errors import ZsemuError
-    from zsemu.limits import parse
+    from zsemu.reports.diff_text import sentence
+    from zsemu.results.diff import cell_rows
+    from zsemu.results.limits import parse
 
     parsed = [parse(text) for text in limits]
     if not parsed and base is None:
@@ -175,9 +175,9 @@ def _pairs(
     new: "Document | Record", base: "Document | Record | str | Path | None"
 ) -> "list[tuple[Record, Record | None]]":
     """Return each record, and the one of the base that it is to be held to."""
-    from zsemu.diff import ensure_comparable
     from zsemu.errors import ZsemuError
-    from zsemu.results import Document, Record, load
+    from zsemu.results.diff import ensure_comparable
+    from zsemu.results.document import Document, Record, load
 
     if isinstance(base, str | Path):
         base = load(base)

@@ -12,10 +12,10 @@ from bench import report
 from bench.measure import measure
 from zsemu.cli.app import BAD_INPUT
 from zsemu.cli.common import ARCHS, OPERATIONS, TRACE, values
-from zsemu.compare import check, provenance, request
 from zsemu.errors import ZsemuError
-from zsemu.hooks import build_library
-from zsemu.strategies import strategy as find
+from zsemu.guest.hooks import build_library
+from zsemu.guest.strategies import strategy as find
+from zsemu.runs.request import check, provenance, request
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from bench.programs import Ready, prepare
 from bench.replays import Counting, Scripted, Unhooked, emulation
-from zsemu import profile
-from zsemu.build import build
-from zsemu.compare import Request
+from zsemu.annotate import profile
+from zsemu.annotate.profile import Profile
 from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES
 from zsemu.errors import ZsemuError
-from zsemu.image import Image
-from zsemu.profile import Profile
-from zsemu.replay import Outcome, Replay
-from zsemu.targets import Target, target
-from zsemu.work import Stream, Work, work
+from zsemu.guest.compiler import build
+from zsemu.guest.image import Image
+from zsemu.guest.targets import Target, target
+from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.replay.replay import Outcome, Replay
+from zsemu.runs.request import Request
 
 UNHOOKED: Final = "no hook"
 COUNTED: Final = "block hits and shapes"

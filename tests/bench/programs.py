@@ -16,8 +16,8 @@ from outside.counting import need, qemu_command
 from outside.process import Process
 
 from zsemu.errors import ZsemuError
-from zsemu.image import Image
-from zsemu.work import Work
+from zsemu.guest.image import Image
+from zsemu.replay.placed_trace import Work
 
 Command = Callable[[Process, Path, Path], list[str | Path]]
 """a process, written to the first path, run so that what is counted goes to the second"""

@@ -19,15 +19,15 @@ from unicorn.unicorn_const import (
     UC_MEM_WRITE,
 )
 
-from zsemu.batch import Batch
 from zsemu.counts import PHASES, REGIONS
-from zsemu.guest import ZSPAGE_SIZE, ZSPAGE_WORDS, StopAt
-from zsemu.hooks import ENTRIES, EXPECTED
-from zsemu.image import Image
-from zsemu.machine import Machine
-from zsemu.memory import BATCH, RAM_BASE, STATE, ZSPAGE
-from zsemu.replay import Replay
-from zsemu.work import Stream, Work
+from zsemu.guest.hooks import ENTRIES, EXPECTED
+from zsemu.guest.image import Image
+from zsemu.guest.machine import Machine
+from zsemu.guest.memory import BATCH, RAM_BASE, STATE, ZSPAGE
+from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS, StopAt
+from zsemu.replay.batch import Batch
+from zsemu.replay.placed_trace import Stream, Work
+from zsemu.replay.replay import Replay
 
 _DRIVER = "driver"
 

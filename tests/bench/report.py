@@ -12,7 +12,7 @@ from typing import Any, Final
 from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part
 from bench.programs import versions
 from zsemu.paths import replacing
-from zsemu.results import Provenance
+from zsemu.results.document import Provenance
 
 SCHEMA: Final = 1
 _NAME: Final = 38

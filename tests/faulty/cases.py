@@ -22,11 +22,11 @@ from functools import cache
 
 import numpy as np
 
-from zsemu.geometry import geometry
-from zsemu.script import Builder
-from zsemu.targets import target
-from zsemu.trace import Operation
-from zsemu.work import Work
+from zsemu.guest.targets import target
+from zsemu.replay.placed_trace import Work
+from zsemu.replay.script import Builder
+from zsemu.traces.trace import Operation
+from zsemu.zsmalloc.geometry import geometry
 
 READ, WRITE, UPDATE = Operation.READ, Operation.WRITE, Operation.UPDATE
 

@@ -3,7 +3,7 @@
 
 from faulty import cases
 from faulty.fault import Faulty
-from zsemu import violations
+from zsemu.replay import violations
 
 _MAP = """	if (!zs_spans(loc))
 		return zs_one_span(span, zs_payload(loc), loc);

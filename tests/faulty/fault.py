@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faulty.cases import Case
+from zsemu.guest.targets import names
 from zsemu.paths import ARCH
-from zsemu.targets import names
 
 
 @dataclass(frozen=True)

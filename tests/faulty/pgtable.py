@@ -3,7 +3,7 @@
 
 from faulty import cases
 from faulty.fault import Faulty
-from zsemu import violations
+from zsemu.replay import violations
 
 _SET = """	zs_set_pte(&area->window_pte[0], zspage->pfn[loc->page]);
 	zs_set_pte(&area->window_pte[1], zspage->pfn[loc->page + 1]);

@@ -3,7 +3,7 @@
 
 from faulty import cases
 from faulty.fault import Faulty
-from zsemu import violations
+from zsemu.replay import violations
 
 _IN = """			zs_page_address(zspage, loc->page + 1),
 			loc->length - first);

@@ -30,17 +30,17 @@ import numpy as np
 from numpy.typing import NDArray
 from samples import image
 
-from zsemu import oneshape
+from zsemu.annotate import one_operation
 from zsemu.counts import COLUMNS, PHASES
-from zsemu.geometry import geometry
+from zsemu.guest.strategies import names as strategy_names
+from zsemu.guest.targets import names as target_names
+from zsemu.guest.targets import target
 from zsemu.paths import replacing
-from zsemu.replay import Replay
-from zsemu.script import Builder
-from zsemu.strategies import names as strategy_names
-from zsemu.targets import names as target_names
-from zsemu.targets import target
-from zsemu.trace import Operation
-from zsemu.work import Work
+from zsemu.replay.placed_trace import Work
+from zsemu.replay.replay import Replay
+from zsemu.replay.script import Builder
+from zsemu.traces.trace import Operation
+from zsemu.zsmalloc.geometry import geometry
 
 FILE: Final = Path(__file__).parent / "counts.csv"
 REMEDY: Final = "if that is meant, accept it: cd tests && python -m golden"
@@ -98,7 +98,7 @@ class Shape:
         class_index = int(classes.class_index(self.kind))
         full = int(classes.sizes[class_index] - classes.headers[class_index])
         mapped = {"full": full, "odd": full - 13, "short": full // 5}[self.length]
-        one = oneshape.Shape(self.operation, full, self.slot, mapped, self.after)
+        one = one_operation.Shape(self.operation, full, self.slot, mapped, self.after)
         return one.append(builder)
 
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outside.process import Process
-from zsemu.build import _run, cache_folder, zig
 from zsemu.counts import COLUMNS, PHASES, REGIONS, TRAFFIC
 from zsemu.errors import ZsemuError
-from zsemu.guest import ZSPAGE_SIZE, ZSPAGE_WORDS
-from zsemu.hooks import ENTRIES
-from zsemu.image import Image
-from zsemu.memory import CODE, OTHER, POOL, RAM_BASE
+from zsemu.guest.compiler import _run, cache_folder, zig
+from zsemu.guest.hooks import ENTRIES
+from zsemu.guest.image import Image
+from zsemu.guest.memory import CODE, OTHER, POOL, RAM_BASE
+from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS
 from zsemu.paths import replacing
 
 _SOURCE = Path(__file__).parent / "plugin.c"

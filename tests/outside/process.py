@@ -24,13 +24,13 @@ from typing import Final
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
-from zsemu.batch import Batch, Builder
-from zsemu.build import _run, compiler
-from zsemu.guest import StopAt
-from zsemu.image import Image
-from zsemu.memory import RAM_BASE, Memory, Sizes
-from zsemu.targets import target
-from zsemu.work import MAX_ARENA, MAX_OPERATIONS, Work
+from zsemu.guest.compiler import _run, compiler
+from zsemu.guest.image import Image
+from zsemu.guest.memory import RAM_BASE, Memory, Sizes
+from zsemu.guest.structures import StopAt
+from zsemu.guest.targets import target
+from zsemu.replay.batch import Batch, Builder
+from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, Work
 
 _ALIGN: Final = 1 << 16
 _LOAD, _STACK = 1, 0x6474E551

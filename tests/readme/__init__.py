@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from zsemu import plots
 from zsemu.counts import STRATEGY_PHASES
-from zsemu.matrix import Matrix
-from zsemu.results import Document, Record, load
-from zsemu.table import text
+from zsemu.reports import plots
+from zsemu.reports.matrix import Matrix
+from zsemu.reports.tables import text
+from zsemu.results.document import Document, Record, load
 
 HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"

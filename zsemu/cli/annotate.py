@@ -25,7 +25,7 @@ from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
-    from zsemu.strategies import Strategy
+    from zsemu.guest.strategies import Strategy
 
 GEOMETRY: Final = "chain-8"
 """of a shape"""
@@ -131,12 +131,15 @@ def annotate(
 
     Example: zsemu annotate copy --arch arm --against ./mine.c --scope spanning --hot
     """
-    from zsemu import annotatereport, doctor, targets
-    from zsemu.annotate import annotate as run
+    from zsemu.annotate import annotation_text
+    from zsemu.annotate.one_operation import parse
     from zsemu.cli.progress import bar
-    from zsemu.compare import check, request, warnings
     from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
-    from zsemu.oneshape import parse
+    from zsemu.guest import targets
+    from zsemu.runs import doctor
+    from zsemu.runs.annotate import annotate as run
+    from zsemu.runs.annotate import annotation as describe
+    from zsemu.runs.request import check, request, warnings
 
     phases = _known("phase", values(phase), PHASES) or STRATEGY_PHASES
     scope = _known("scope", [scope or "total"], SCOPES)[0]
@@ -165,12 +168,12 @@ def annotate(
         emit(f"{listing.title}: BROKEN: {first}; zsemu check has more\n")
     if broken:
         raise typer.Exit(VIOLATION)
-    annotation = annotatereport.annotation(asked, listings, shape=shape, phases=phases)
+    annotation = describe(asked, listings, shape=shape, phases=phases)
     functions = tuple(values(function))
     if format == Format.JSON:
-        emit(annotatereport.as_json(annotation, functions=functions))
+        emit(annotation_text.as_json(annotation, functions=functions))
     else:
-        emit_lines(annotatereport.text(annotation, functions=functions, hot=hot, width=width()))
+        emit_lines(annotation_text.text(annotation, functions=functions, hot=hot, width=width()))
 
 
 def _known(what: str, names: Sequence[str], there: Iterable[str]) -> tuple[str, ...]:
@@ -185,8 +188,8 @@ def _cells(
     strategy: str, arch: str, against: str | None
 ) -> "tuple[tuple[str, ...], dict[str, Strategy]]":
     """Return the architectures and strategies to show: one of each, or two of one of them."""
-    from zsemu import strategies, targets
-    from zsemu.compare import label
+    from zsemu.guest import strategies, targets
+    from zsemu.runs.request import label
 
     targets.target(arch)
     chosen = [strategies.strategy(strategy)]

@@ -23,8 +23,8 @@ FAILED: Final = 1
 
 
 if TYPE_CHECKING:
-    from zsemu.strategies import Strategy
-    from zsemu.targets import Target
+    from zsemu.guest.strategies import Strategy
+    from zsemu.guest.targets import Target
 
 
 class Format(StrEnum):
@@ -99,11 +99,15 @@ def check(
 
     Example: zsemu check ./mine.c --arch arm,riscv64 -k "chain-8, 4 KiB"
     """
-    from zsemu import checkreport, doctor, strategies, targets
-    from zsemu.check import Request, run, suites
+    from zsemu.check.findings import Request
+    from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
-    from zsemu.compare import label
     from zsemu.errors import ZsemuError
+    from zsemu.guest import strategies, targets
+    from zsemu.reports import check_text
+    from zsemu.runs import doctor
+    from zsemu.runs.check import run
+    from zsemu.runs.request import label
 
     try:
         sizes = [int(size) for size in values(page_size)]
@@ -129,20 +133,20 @@ def check(
     with bar() as watch:
         findings = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
     if format == Format.TEXT:
-        emit(checkreport.text(findings, request, width=width()))
+        emit(check_text.text(findings, request, width=width()))
     elif format == Format.JSON:
-        emit(checkreport.as_json(findings, request))
+        emit(check_text.as_json(findings, request))
     elif format == Format.KTAP:
-        emit(checkreport.ktap(findings, request))
+        emit(check_text.ktap(findings, request))
     else:
-        emit(checkreport.junit(findings, request))
+        emit(check_text.junit(findings, request))
     if not findings.passed:
         raise typer.Exit(FAILED)
 
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:
     """Run one case on every architecture, and say of each strategy what is wrong, if anything."""
-    from zsemu.check import run_case
+    from zsemu.check.one_suite import run_case
 
     failed = False
     for target in targets:

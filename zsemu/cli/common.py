@@ -37,14 +37,14 @@ def _complete(incomplete: str, names: Iterable[str]) -> list[str]:
 
 def complete_arch(incomplete: str) -> list[str]:
     """Return the architectures that begin so."""
-    from zsemu import targets
+    from zsemu.guest import targets
 
     return _complete(incomplete, targets.names())
 
 
 def complete_strategy(incomplete: str) -> list[str]:
     """Return the shipped strategies and the C files that begin so; the shell knows directories."""
-    from zsemu import strategies
+    from zsemu.guest import strategies
 
     last = incomplete.rpartition(",")[2]
     folder = last[: last.rfind("/") + 1]
@@ -54,14 +54,14 @@ def complete_strategy(incomplete: str) -> list[str]:
 
 def complete_trace(incomplete: str) -> list[str]:
     """Return the traces of zsemu's own that begin so; the shell knows files."""
-    from zsemu import trace
+    from zsemu.traces import trace
 
     return [name for name in trace.names() if name.startswith(incomplete)]
 
 
 def complete_geometry(incomplete: str) -> list[str]:
     """Return the geometries that begin so."""
-    from zsemu import geometry
+    from zsemu.zsmalloc import geometry
 
     return _complete(incomplete, geometry.NAMES)
 

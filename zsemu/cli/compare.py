@@ -29,8 +29,8 @@ from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
-    from zsemu.results import Document
-    from zsemu.strategies import Strategy
+    from zsemu.guest.strategies import Strategy
+    from zsemu.results.document import Document
 
 VIOLATION: Final = 1
 
@@ -96,13 +96,15 @@ def compare(
 
     Example: zsemu compare --arch arm --strategy pgtable,./mine.c --json out.json
     """
-    from zsemu import baseline as baselines
-    from zsemu import doctor, targets
     from zsemu.cli.progress import bar
-    from zsemu.compare import check, provenance, request, run, warnings
-    from zsemu.diff import ensure_comparable
-    from zsemu.diffreport import text
-    from zsemu.results import Document, save
+    from zsemu.guest import targets
+    from zsemu.reports.diff_text import text
+    from zsemu.results import baselines
+    from zsemu.results.diff import ensure_comparable
+    from zsemu.results.document import Document, save
+    from zsemu.runs import doctor
+    from zsemu.runs.compare import run
+    from zsemu.runs.request import check, provenance, request, warnings
 
     if json and (json.is_dir() or not json.absolute().parent.is_dir()):
         raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
@@ -148,8 +150,8 @@ def compare(
 
 def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy], str]":
     """Return the strategies that run, and which of them ratios are to, named as results do."""
-    from zsemu import strategies
-    from zsemu.compare import label
+    from zsemu.guest import strategies
+    from zsemu.runs.request import label
 
     chosen = [strategies.strategy(name) for name in names or strategies.names()]
     base = strategies.strategy(relative_to)
@@ -163,13 +165,13 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
 
 def _show(document: "Document", base: str, format: Format, *, split: bool) -> None:
     """Print the results, and what must stand beside them: on stderr, where that is no table."""
-    from zsemu import table
-    from zsemu.results import dumps
+    from zsemu.reports import tables
+    from zsemu.results.document import dumps
 
     if format == Format.TABLE:
-        emit(table.text(document, relative_to=base, width=width(), split=split))
+        emit(tables.text(document, relative_to=base, width=width(), split=split))
     elif format == Format.MARKDOWN:
-        emit(table.markdown(document, relative_to=base, split=split))
+        emit(tables.markdown(document, relative_to=base, split=split))
     else:
-        emit(dumps(document) if format == Format.JSON else table.comma_separated(document))
-        note(table.notes(document, width=width()))
+        emit(dumps(document) if format == Format.JSON else tables.comma_separated(document))
+        note(tables.notes(document, width=width()))

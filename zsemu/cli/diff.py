@@ -10,8 +10,8 @@ import typer
 from zsemu.cli.common import emit, values
 
 if TYPE_CHECKING:
-    from zsemu.diff import Diff
-    from zsemu.results import Document
+    from zsemu.results.diff import Diff
+    from zsemu.results.document import Document
 
 REGRESSION: Final = 3
 
@@ -61,7 +61,7 @@ def diff(
 
     Example: zsemu diff base.json new.json --limit 'arm/*:map.instructions=5%' --limit stores=+100
     """
-    from zsemu.results import load
+    from zsemu.results.document import load
 
     found = judge(load(base), load(new), limit, scopes=values(scope), force=force)
     show(found, format, everything=everything)
@@ -78,8 +78,8 @@ def judge(
     force: bool = False,
 ) -> "Diff":
     """Compare two documents under limits as they are given on the command line."""
-    from zsemu.diff import diff
-    from zsemu.limits import parse
+    from zsemu.results.diff import diff
+    from zsemu.results.limits import parse
 
     parsed = [parse(text) for text in values(limits)]
     return diff(base, new, limits=parsed, scopes=scopes or ["total"], force=force)
@@ -87,6 +87,6 @@ def judge(
 
 def show(found: "Diff", format: DiffFormat, *, everything: bool = False) -> None:
     """Print a diff."""
-    from zsemu.diffreport import FORMATS
+    from zsemu.reports.diff_text import FORMATS
 
     emit(FORMATS[format](found, everything=everything))

@@ -36,8 +36,8 @@ def doctor(
 
     Example: zsemu doctor --arch aarch64
     """
-    from zsemu import targets
-    from zsemu.doctor import Verdict, examine, verdict
+    from zsemu.guest import targets
+    from zsemu.runs.doctor import Verdict, examine, verdict
 
     chosen = [targets.target(name) for name in values(arch) or targets.names()]
     lines = []

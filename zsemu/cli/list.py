@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zsemu.cli.common import emit, width
 
 if TYPE_CHECKING:
-    from zsemu.trace import Trace
+    from zsemu.traces.trace import Trace
 
 
 def list_() -> None:
@@ -19,7 +19,8 @@ def list_() -> None:
 
     Example: zsemu list
     """
-    from zsemu import strategies, targets, trace
+    from zsemu.guest import strategies, targets
+    from zsemu.traces import trace
 
     blocks = [
         "Architectures",
@@ -67,8 +68,8 @@ def version() -> str:
     import unicorn
 
     import zsemu
-    from zsemu import targets
-    from zsemu.build import compiler
+    from zsemu.guest import targets
+    from zsemu.guest.compiler import compiler
 
     every = [targets.target(name) for name in targets.names()]
     models = _aligned((one.name, one.cpu_model) for one in every)

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from zsemu.build import verbose
 from zsemu.cli import common
-from zsemu.pool import Stages
+from zsemu.guest.compiler import verbose
+from zsemu.runs.pool import Stages
 
 
 class Bar(Stages):

@@ -11,7 +11,7 @@ from zsemu.cli.common import emit
 from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
-    from zsemu.matrix import Matrix
+    from zsemu.reports.matrix import Matrix
 
 PAGE: Final = Path("report.html")
 PLOTS: Final = Path("plots")
@@ -70,14 +70,14 @@ def report(
 
     Example: zsemu report out.json -o report.html
     """
-    from zsemu import propertytable
+    from zsemu.reports import property_table
 
     if properties and format != Form.HTML:
         raise ZsemuError(f"--properties: only the page has them, not --format {format.value}")
     runs = _runs(results, relative_to)
-    measured = propertytable.load(properties) if properties else None
+    measured = property_table.load(properties) if properties else None
     if format == Form.MARKDOWN:
-        from zsemu.summary import markdown
+        from zsemu.reports.summary import markdown
 
         text = markdown(runs)
         if output:
@@ -85,11 +85,11 @@ def report(
         else:
             emit(text)
     elif format == Form.HTML:
-        from zsemu.page import html
+        from zsemu.reports.html_page import html
 
         _write(html(runs, measured), output or PAGE)
     else:
-        from zsemu import plots
+        from zsemu.reports import plots
 
         directory = output or PLOTS
         directory.mkdir(parents=True, exist_ok=True)
@@ -99,8 +99,8 @@ def report(
 
 
 def _runs(paths: list[Path], relative_to: str | None) -> "list[Matrix]":
-    from zsemu.matrix import Matrix
-    from zsemu.results import load
+    from zsemu.reports.matrix import Matrix
+    from zsemu.results.document import load
 
     names = [path.stem for path in paths]
     for name in names:

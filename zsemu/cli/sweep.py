@@ -24,8 +24,8 @@ from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
-    from zsemu.cluster import Cluster
-    from zsemu.sweep import Axes, Sweep
+    from zsemu.runs.cluster import Cluster
+    from zsemu.runs.sweep import Axes, Sweep
 
 
 def sweep(
@@ -74,10 +74,11 @@ def sweep(
 
     Example: zsemu sweep -o out --cc zig,gcc --optimisation O2,Os --page-size 4096,16384
     """
-    from zsemu import doctor, targets
-    from zsemu.cells import Store
     from zsemu.cli.progress import bar
-    from zsemu.sweep import CELLS, plan, run, write
+    from zsemu.guest import targets
+    from zsemu.runs import doctor
+    from zsemu.runs.cell_store import Store
+    from zsemu.runs.sweep import CELLS, plan, run, write
 
     with ExitStack() as stack:
         connected = _connect(cluster, stack) if cluster else None
@@ -111,7 +112,7 @@ def sweep(
 
 def _connect(address: str, stack: ExitStack) -> "Cluster":
     try:
-        from zsemu.cluster import connect
+        from zsemu.runs.cluster import connect
     except ImportError:
         raise ZsemuError(
             "--cluster needs Dask: install it with: pip install 'zsemu[cluster]'"
@@ -136,10 +137,10 @@ def _axes(
     optimisations: list[str],
     operations: int | None,
 ) -> "Axes":
-    from zsemu import strategies, targets
-    from zsemu import trace as traces
-    from zsemu.compare import label
-    from zsemu.sweep import Axes
+    from zsemu.guest import strategies, targets
+    from zsemu.runs.request import label
+    from zsemu.runs.sweep import Axes
+    from zsemu.traces import trace as traces
 
     try:
         sizes = tuple(int(size) for size in page_sizes)

@@ -12,7 +12,7 @@ from zsemu.cli.common import complete_geometry, complete_trace, emit
 from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
-    from zsemu.trace import Trace
+    from zsemu.traces.trace import Trace
 
 app = typer.Typer(no_args_is_help=True, help="Import, describe, record and synthesise traces.")
 
@@ -57,11 +57,11 @@ def import_(
 
     Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
     """
-    from zsemu import ftrace, trace
+    from zsemu.traces import importer, trace
 
     if output.exists() and recording.exists() and output.samefile(recording):
         raise ZsemuError(f"{output}: is the recording itself; give another name with -o")
-    imported, report = ftrace.import_text(
+    imported, report = importer.import_text(
         recording, kernel=kernel, geometry=geometry, page_size=page_size, provenance=provenance
     )
     trace.save(imported, output)
@@ -83,10 +83,11 @@ def _info(shown: "Trace") -> list[str]:
     """Return the lines that say what is in a trace."""
     import numpy as np
 
-    from zsemu import geometry, traceinfo
-    from zsemu.trace import Operation
+    from zsemu.traces import statistics
+    from zsemu.traces.trace import Operation
+    from zsemu.zsmalloc import geometry
 
-    metadata, figures = shown.metadata, traceinfo.info(shown)
+    metadata, figures = shown.metadata, statistics.info(shown)
     lines = [
         f"{shown.name}: kernel {metadata.kernel}, geometry {metadata.geometry},"
         f" page size {metadata.page_size}",
@@ -146,7 +147,7 @@ def _info(shown: "Trace") -> list[str]:
 
     spanning = []
     for name in geometry.NAMES:
-        found = traceinfo.spanning(
+        found = statistics.spanning(
             shown, geometry.geometry(name, page_size=metadata.page_size, word_bits=64)
         )
         spanning.append(
@@ -183,7 +184,7 @@ def info(
 
     Example: zsemu trace info compile-zstd
     """
-    from zsemu import trace
+    from zsemu.traces import trace
 
     emit("\n".join([*_info(trace.load(trace.find(name))), ""]))
 
@@ -215,12 +216,12 @@ def synth_(
 
     Example: zsemu trace synth compile-zstd -o large.npz --operations 10000000 --update-share 0.2
     """
-    from zsemu import synth, trace
+    from zsemu.traces import synthesis, trace
 
     source = trace.find(name)
     if output.exists() and output.samefile(source):
         raise ZsemuError(f"{output}: is the trace drawn from; give another name with -o")
-    made = synth.synthesise(
+    made = synthesis.synthesise(
         trace.load(source),
         operations=operations,
         seed=seed,
@@ -254,9 +255,9 @@ def record_(
 
     Example: zsemu trace record -o record.txt | sudo sh
     """
-    from zsemu import record
+    from zsemu.traces import recorder
 
-    commands = record.script(record.survey(kallsyms=kallsyms, tracefs=tracefs), output, seconds)
+    commands = recorder.script(recorder.survey(kallsyms=kallsyms, tracefs=tracefs), output, seconds)
     if not run:
         emit(commands)
         return
@@ -264,4 +265,4 @@ def record_(
         raise ZsemuError(
             "recording needs root; run it with sudo, or without --run and pipe it to: sudo sh"
         )
-    record.run(commands)
+    recorder.run(commands)

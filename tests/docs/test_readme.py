@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The README against the results it shows, and what the commands in it do and print."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import readme
+import typer
+from readme import README, ratios, records, rendered, results
+
+from zsemu.cli.app import app
+from zsemu.guest.strategies import names, strategy
+from zsemu.guest.targets import names as target_names
+from zsemu.runs.compare import run, single
+from zsemu.runs.request import Request
+from zsemu.traces.trace import TraceFile, find
+
+PAGE = README.read_text()
+WORDS = " ".join(PAGE.split())
+REFERENCE = (README.parent / "zsemu" / "README.md").read_text()
+X86, OTHERS = ("x86_64", "i386"), ("aarch64", "arm", "riscv64", "riscv32")
+ZRAM, LOOP = ("spanning_read", "spanning_write"), ("spanning_update",)
+
+
+def printed(command: str, columns: int) -> str:
+    """Run a command of zsemu and return what it prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "zsemu", *command.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": str(columns)},
+    ).stdout
+
+
+def test_figures_are_those_of_the_results() -> None:
+    assert rendered(PAGE) == PAGE
+    assert PAGE.count("<!-- readme: ") == len(readme.BLOCKS)
+    assert rendered(PAGE.replace("0.51", "0.15")) == PAGE.replace("0.51 to", "0.15 to")
+
+
+def test_the_plot_is_that_of_the_results() -> None:
+    assert readme.PLOT.read_bytes() == readme.plot()
+    assert f"]({readme.PLOT.relative_to(README.parent)})" in PAGE
+
+
+def request(trace: str) -> Request:
+    return Request(
+        archs=target_names(),
+        strategies={name: strategy(name) for name in names()},
+        trace=TraceFile(find(trace)),
+        geometry=TraceFile(find(trace)).metadata.geometry,
+    )
+
+
+def test_results_are_what_the_command_writes() -> None:
+    """All of the short one, and of the long one a cell: all cells would take minutes."""
+    assert run(request("zsmapbench"), jobs=2) == results("zsmapbench")
+    long = results("sqlite-lzo-rle")
+    assert long.provenance == replace(
+        results("zsmapbench").provenance, traces=long.provenance.traces
+    )
+    assert [(r.arch, r.strategy) for r in long.records] == [
+        (arch, name) for arch in target_names() for name in names()
+    ]
+    cell = ("aarch64", "swap-lazy")
+    assert single(request("sqlite-lzo-rle"), *cell) == records("sqlite-lzo-rle")[cell]
+
+
+@pytest.mark.parametrize(
+    ("name", "trace", "scopes", "archs", "count", "says"),
+    [
+        ("pgtable", "sqlite-lzo-rle", ZRAM, X86, 0, "executes {} of the instructions of `copy`"),
+        ("pgtable", "sqlite-lzo-rle", ZRAM, OTHERS, 0, "and on the others {}: one reason"),
+        ("swap", "sqlite-lzo-rle", ZRAM, target_names(), 1, "moves, {} times its bytes"),
+        ("swap-min", "zsmapbench", LOOP, target_names(), 1, "moves {} (this read-write object)"),
+        ("swap-min", "sqlite-lzo-rle", ZRAM, target_names(), 1, "and {} (the recording)"),
+        ("copy-modes", "sqlite-lzo-rle", ZRAM, target_names(), 1, "moves {} of what `copy` moves"),
+        ("swap-lazy", "sqlite-lzo-rle", ZRAM[:1], target_names(), 1, "{} of the bytes of `copy`"),
+        ("swap-lazy", "sqlite-lzo-rle", ("total",), target_names(), 1, "over all maps it is {}"),
+        ("copy-modes", "sqlite-lzo-rle", ("total",), target_names(), 1, "`copy-modes` is {}."),
+    ],
+)
+def test_figures_in_the_text(
+    name: str, trace: str, scopes: tuple[str, ...], archs: tuple[str, ...], count: int, says: str
+) -> None:
+    cells = records(trace)
+    found = [
+        ratios(cells[arch, name], cells[arch, "copy"], scope)[count]
+        for arch in archs
+        for scope in scopes
+    ]
+    assert says.format(f"{min(found):.2f} to {max(found):.2f}") in WORDS
+
+
+def test_what_the_text_says_of_the_exchanges() -> None:
+    """In words there, in figures here."""
+    for trace, scopes in (("sqlite-lzo-rle", ZRAM), ("zsmapbench", LOOP)):
+        cells = records(trace)
+
+        def ratio(arch: str, name: str, scope: str, count: int) -> float:
+            return ratios(cells[arch, name], cells[arch, "copy"], scope)[count]  # noqa: B023
+
+        for scope in scopes:
+            for arch in target_names():
+                assert 0.98 < ratio(arch, "swap", scope, 1) < 1.07
+                assert ratio(arch, "sg", scope, 1) <= ratio(arch, "pgtable", scope, 1) < 0.04
+            assert ratio("aarch64", "swap", scope, 0) < 0.9
+            assert all(0.95 < ratio(f"riscv{bits}", "swap", scope, 0) < 1.05 for bits in (32, 64))
+            assert ratio("arm", "swap", scope, 0) > 1.1
+            assert min(ratio(arch, "swap", scope, 0) for arch in X86) > 8
+            for arch in target_names():
+                less = ratio(arch, "swap-min", scope, 1) - ratio(arch, "copy-modes", scope, 1)
+                assert less > 0.1 if scope in ZRAM else less < 0
+    loop = records("zsmapbench")
+    for arch in target_names():
+        assert ratios(loop[arch, "swap-lazy"], loop[arch, "copy"], LOOP[0])[1] < 0.04
+        assert ratios(loop[arch, "copy-modes"], loop[arch, "copy"], LOOP[0])[1] < 1.02
+    for cells in (records("sqlite-lzo-rle"), records("zsmapbench")):
+        for arch in target_names():
+            with_access = {
+                name: cells[arch, name].sum("bytes_loaded", "spanning")
+                + cells[arch, name].sum("bytes_stored", "spanning")
+                for name in ("pgtable", "readwrite", "sg")
+            }
+            assert max(with_access.values()) < 1.06 * min(with_access.values())
+
+
+def test_the_properties_are_what_the_command_prints() -> None:
+    command = re.search(r"`zsemu (check [^`]*-k properties)`\s+prints", PAGE)
+    table = re.search(r"^```\n(properties.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert command
+    assert table
+    assert printed(command[1], 100).startswith(table[1])
+    assert len(table[1].splitlines()) > 25
+
+
+def test_the_example_is_a_strategy(tmp_path: Path) -> None:
+    """As it stands there: it compiles, holds every check, keeps its promises and is compared."""
+    found = re.search(r"^```c\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found
+    own = tmp_path / "mine.c"
+    own.write_text(found[1])
+    assert set(strategy(str(own)).promises) == {
+        "ro-clean",
+        "neighbour-clean",
+        "stateless",
+        "no-leak",
+    }
+    for commands in ("zsemu check ./mine.c", "zsemu compare --strategy ./mine.c,copy-modes"):
+        assert f"    {commands} " in PAGE
+    said = printed(f"check {own} --arch i386,aarch64 -k chain-4", 80)
+    assert re.search(r"^(\d+) of \1 suites hold\.$", said, re.MULTILINE)
+    said = printed(f"compare --strategy {own},copy-modes --arch i386 --operations 2000", 80)
+    assert said.count("intact") == 2 * 3
+
+
+def test_every_strategy_is_named_with_its_promises() -> None:
+    for name in names():
+        row = re.search(rf"^\| `{name}` \|[^|]*\|([^|]*)\|$", PAGE, re.MULTILINE)
+        assert row
+        assert tuple(filter(None, row[1].strip().split(", "))) == strategy(name).promises
+
+
+def test_every_command_is_named() -> None:
+    group = typer.main.get_command(app)
+    there = set()
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        there |= {f"{name} {verb}" for verb in getattr(command, "commands", {})} or {name}
+    listed = PAGE.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^    zsemu ((?:trace )?[a-z]+)", listed, re.MULTILINE))
+    assert named == there
+
+
+def test_every_count_is_defined() -> None:
+    from zsemu.counts import CLASSES, REGIONS
+    from zsemu.results.document import SCALARS
+
+    for name in (*SCALARS, "tlb_invalidates", "classes", *CLASSES, "regions", *REGIONS):
+        assert f"`{name}`" in REFERENCE

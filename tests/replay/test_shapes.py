@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bookkeeping of shapes against dicts."""
+
+import numpy as np
+
+from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS
+from zsemu.replay.shapes import Index, Shapes
+
+
+def test_numbers_are_stable_and_dense() -> None:
+    random = np.random.default_rng(1)
+    index = Index()
+    model: dict[int, int] = {}
+    for _ in range(20):
+        keys = random.integers(0, 1 << 63, 50, np.int64).astype(np.uint64) >> np.uint64(57)
+        numbers = index.numbers(keys)
+        for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
+            assert model.setdefault(key, number) == number
+    assert sorted(model.values()) == list(range(len(model))) == list(range(len(index)))
+
+
+def test_parts_are_rows_and_accesses_times_occurrences() -> None:
+    random = np.random.default_rng(2)
+    rows = random.integers(0, 1000, (6, len(PHASES), len(COLUMNS))).astype(np.uint32)
+    costs = random.integers(0, 1000, (4, len(COLUMNS))).astype(np.uint32)
+    costs[0] = 0  # no access
+    scope = np.array([0, 1, 2, 3, 4, 1], np.uint32)
+    keys = np.arange(6, dtype=np.uint64) << np.uint64(40)
+    shapes = Shapes()
+    label = random.integers(0, 9, 6).astype(np.uint64)
+    operation = np.array([3, 4, 11, 12, 40, 41])
+    shapes.learn(keys, operation, scope, label, rows)
+    occurred = np.zeros(6, np.int64)
+    # By shape and label: everything, and what was fast.
+    expected = np.zeros((2, SCOPE_COLUMNS, 9, len(PHASES), len(COLUMNS)), np.int64)
+    for _ in range(3):
+        which, access = random.integers(0, 6, 500), random.integers(0, 4, 500)
+        fast = random.integers(0, 2, 500).astype(bool)
+        shapes.occur(keys[which], access.astype(np.uint64), fast)
+        occurred += np.bincount(which, minlength=6)
+        for i, one, quick in zip(which.tolist(), access.tolist(), fast.tolist(), strict=True):
+            cost = rows[i].astype(np.int64)
+            cost[PHASES.index("access")] += costs[one]
+            expected[0, scope[i], label[i]] += cost
+            expected[1, scope[i], label[i]] += cost * quick
+    assert len(shapes) == 6
+    np.testing.assert_array_equal(shapes.accesses(), [1, 2, 3])
+    # Measured once more: it stays the first time that counts.
+    shapes.learn(keys[:2], operation[:2] + 100, scope[:2], label[:2], rows[:2])
+    np.testing.assert_array_equal(shapes.occurrences(), [operation, occurred])
+
+    found = np.zeros_like(expected)
+    for part in shapes.parts(lambda keys: costs[keys.astype(np.int64)]):
+        for i in range(len(part.label)):
+            row = part.rows[i].astype(np.int64)
+            found[0, part.scope[i], part.label[i]] += part.times[i] * row
+            found[1, part.scope[i], part.label[i]] += part.fast[i] * row
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_shape_that_costs_differently_is_noticed() -> None:
+    rows = np.ones((2, len(PHASES), len(COLUMNS)), np.uint32)
+    keys, scope = np.array([7, 7], np.uint64), np.zeros(2, np.uint32)
+    label = np.zeros(2, np.uint64)
+    shapes = Shapes()
+    shapes.learn(keys, np.arange(2), scope, label, rows)
+    assert shapes.consistent
+    rows[1, 0, INSTRUCTIONS] += 1
+    shapes.learn(keys, np.arange(2), scope, label, rows)
+    assert not shapes.consistent

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which plots there are of a document, and the files that they become."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from documents import document, shaped
+
+from zsemu.reports import plots
+from zsemu.reports.matrix import Matrix
+from zsemu.results.document import dumps, loads
+
+NAMES = [
+    "out-x86_64-read-bytes",
+    "out-arm-read-bytes",
+    "out-x86_64-read-instructions",
+    "out-arm-read-instructions",
+    "out-x86_64-regions-map-access-unmap",
+    "out-arm-regions-map-access-unmap",
+    "out-x86_64-regions-map-unmap",
+    "out-arm-regions-map-unmap",
+]
+
+
+def test_files(tmp_path: Path) -> None:
+    matrix = Matrix(document(), name="out")
+    for image, start in (("svg", b"<svg "), ("png", b"\x89PNG")):
+        files = plots.write(plots.every(matrix), tmp_path, image)
+        assert [file.name for file in files] == [f"{name}.{image}" for name in NAMES]
+        assert all(file.read_bytes().startswith(start) for file in files)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(2 * NAMES)
+
+
+def test_one_place_of_the_boundary_is_no_curve() -> None:
+    rows = {"copy": {"read": [(1000, 250, 1, 0)], "write": [(1000, 250, 1, 0), (1000, 750, 1, 0)]}}
+    made = replace(document(), records=tuple(shaped(rows)))
+    named = [plot.name for plot in plots.boundary(Matrix(made, name="out"))]
+    assert named == ["out-arm-write-bytes", "out-arm-write-instructions"]
+
+
+def test_broken_cells_are_in_none() -> None:
+    matrix = Matrix(document(broken=True), name="out")
+    for plot in plots.every(matrix):
+        drawn = json.dumps(plot.chart["layer"][0]["data"])
+        assert ("mine.c" in drawn) == ("x86_64" in plot.name)
+
+
+@pytest.mark.parametrize("use", ["map-unmap", "map-access-unmap"])
+def test_regions_are_those_of_the_document(use: str) -> None:
+    data = json.loads(dumps(document()))
+    found = {plot.name: plot for plot in plots.regions(Matrix(document(), name="out"))}
+    rows = found[f"out-arm-regions-{use}"].chart["layer"][0]["data"]["values"]
+    (one,) = (r for r in data["records"] if (r["arch"], r["strategy"]) == ("arm", "copy"))
+    phases = ["settle", "map", "unmap"] + ["access"] * (use == "map-access-unmap")
+    for row in rows:
+        if row["strategy"] == "copy":
+            traffic = [one["counts"][p]["spanning"]["regions"][row["region"]] for p in phases]
+            amount = sum(each["bytes_loaded"] + each["bytes_stored"] for each in traffic)
+            assert row["to"] - row["from"] == pytest.approx(amount / 40)
+    assert len(rows) == 3 * 9
+
+
+def test_names_of_files_are_harmless(tmp_path: Path) -> None:
+    text = dumps(document()).replace('"arm"', '"../a rm"')
+    files = plots.write(plots.every(Matrix(loads(text, "x"), name="../o&ut")), tmp_path, "svg")
+    assert {file.parent for file in files} == {tmp_path}
+    assert "o-ut-a-rm-read-bytes.svg" in {file.name for file in files}

@@ -1,0 +1,598 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The importer on hand-made recordings: the two formats, every planted defect, malformed text."""
+
+import gzip
+import lzma
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zsemu.errors import ZsemuError
+from zsemu.traces import events
+from zsemu.traces.importer import WINDOW, Report, import_text
+from zsemu.traces.trace import COLUMNS, Trace, load, save
+
+ALLOCATE, FREE, READ, WRITE, UPDATE = range(5)
+Row = tuple[int, int, int, int, float, float]
+"""Operation, object, length, CPU, begin and end in microseconds."""
+
+# Lines as a kernel 6.1 printed them.
+TRACE_PIPE = """\
+         busybox-126     [001] ...1.    33.723290: zs_malloc: (zs_malloc+0x0/0x4f0 [zsmalloc]) size=59
+         busybox-126     [001] ...1.    33.730052: zs_malloc_ret: (zram_bvec_rw.constprop.0+0x51d/0x5b0 [zram] <- zs_malloc) handle=0xff11000008fba458
+         busybox-126     [001] ...1.    33.734909: zs_map_object: (zs_map_object+0x0/0x2c0 [zsmalloc]) handle=0xff11000008fba458 mode=2
+         busybox-126     [001] ...3.    33.735449: zs_unmap_object: (zs_unmap_object+0x0/0x240 [zsmalloc]) handle=0xff11000008fba458
+           <...>-127     [000] dN.2.    33.768836: zs_map_object: (zs_map_object+0x0/0x2c0 [zsmalloc]) handle=0xff11000008fba458 mode=1
+           <...>-127     [000] ...4.    33.776999: zs_unmap_object: (zs_unmap_object+0x0/0x240 [zsmalloc]) handle=0xff11000008fba458
+         kswapd0-43      [000] ...3.    40.000000: zs_free: (zs_free+0x0/0xc0 [zsmalloc]) handle=0xff11000008fba458
+"""  # noqa: E501
+ROWS: list[Row] = [
+    (ALLOCATE, 0, 59, 1, 33730052, 33730052),
+    (WRITE, 0, 59, 1, 33734909, 33735449),
+    (READ, 0, 59, 0, 33768836, 33776999),
+    (FREE, 0, 59, 0, 40000000, 40000000),
+]
+
+# The same, as trace-cmd report prints it: no flags, columns aligned, addresses instead of names.
+TRACE_CMD = """\
+cpus=2
+         busybox-126   [001]    33.723290: zs_malloc:            (ffffffffc0401000) size=59
+         busybox-126   [001]    33.730052: zs_malloc_ret:        (ffffffffc0512d1d <- ffffffffc0401000) handle=0xff11000008fba458
+         busybox-126   [001]    33.734909: zs_map_object:        (ffffffffc0402000) handle=0xff11000008fba458 mode=2
+         busybox-126   [001]    33.735449: zs_unmap_object:      (ffffffffc0403000) handle=0xff11000008fba458
+           <...>-127   [000]    33.768836: zs_map_object:        (ffffffffc0402000) handle=0xff11000008fba458 mode=1
+           <...>-127   [000]    33.776999: zs_unmap_object:      (ffffffffc0403000) handle=0xff11000008fba458
+         kswapd0-43    [000]    40.000000: zs_free:              (ffffffffc0404000) handle=0xff11000008fba458
+"""  # noqa: E501
+
+
+def rows(trace: Trace) -> list[Row]:
+    columns = [getattr(trace, name).tolist() for name in COLUMNS]
+    return [
+        (operation, number, length, cpu, begin / 1000, end / 1000)
+        for operation, number, length, cpu, begin, end in zip(*columns, strict=True)
+    ]
+
+
+def import_string(folder: Path, text: str) -> tuple[Trace, Report]:
+    """Import a text, and see that what comes of it can be saved and loaded."""
+    path = folder / "recording.txt"
+    path.write_text(text)
+    trace, report = import_text(path)
+    save(trace, folder / "recording.npz")
+    assert rows(load(folder / "recording.npz")) == rows(trace)
+    return trace, report
+
+
+def event(us: float, name: str, arguments: str = "", cpu: int = 0, tid: int = 7) -> str:
+    """Return one line; a handle's number stands for its address."""
+    return f"  task-{tid}  [{cpu:03}] ...1. {us / 1e6:.6f}: {name}: ({name}+0x0/0x10) {arguments}\n"
+
+
+def malloc(us: float, handle: int, size: int, cpu: int = 0, tid: int = 7) -> str:
+    return event(us, "zs_malloc", f"size={size}", cpu, tid) + event(
+        us, "zs_malloc_ret", f"handle={handle:#x}", cpu, tid
+    )
+
+
+def free(us: float, handle: int, cpu: int = 0, tid: int = 7) -> str:
+    return event(us, "zs_free", f"handle={handle:#x}", cpu, tid)
+
+
+def begin(us: float, handle: int, mode: int, cpu: int = 0, tid: int = 7) -> str:
+    return event(us, "zs_map_object", f"handle={handle:#x} mode={mode}", cpu, tid)
+
+
+def end(us: float, handle: int, cpu: int = 0, tid: int = 7) -> str:
+    return event(us, "zs_unmap_object", f"handle={handle:#x}", cpu, tid)
+
+
+RW, RO, WO = 0, 1, 2
+
+
+def use(us: float, handle: int, mode: int, cpu: int = 0, tid: int = 7) -> str:
+    return begin(us, handle, mode, cpu, tid) + end(us + 1, handle, cpu, tid)
+
+
+@pytest.mark.parametrize("text", [TRACE_PIPE, TRACE_CMD], ids=["trace_pipe", "trace-cmd"])
+def test_formats(tmp_path: Path, text: str) -> None:
+    trace, report = import_string(tmp_path, text)
+    assert rows(trace) == ROWS
+    assert trace.name == "recording"
+    assert (report.lines, report.events) == (text.count("\n"), 7)
+    assert (report.pairs, report.imported, report.entries) == (2, 2, ())
+    assert trace.metadata.notes == (
+        f"{report.lines} lines, 7 events, 2 map/unmap pairs, 2 imported",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("-126     [001]", "-126     (  126) [001]"),
+        ("-127     [000]", "-127     (-------) [000]"),
+        ("busybox-126", "a b-9 [003]: c-126"),
+        ("...1.", "...1"),
+        ("\n", "\r\n"),
+        ("size=59", "size=0x3b"),
+        ("0xff11000008fba458", str(0xFF11000008FBA458 % 10**18)),
+        (" [zsmalloc]", ""),
+    ],
+)
+def test_variants_of_a_line(tmp_path: Path, old: str, new: str) -> None:
+    assert old in TRACE_PIPE
+    trace, _ = import_string(tmp_path, TRACE_PIPE.replace(old, new))
+    assert rows(trace) == ROWS
+
+
+def test_nanoseconds(tmp_path: Path) -> None:
+    text = TRACE_PIPE.replace("33.723290", "33.723290001").replace("33.734909", "33.734909987")
+    trace, _ = import_string(tmp_path, text)
+    assert trace.begin.tolist()[1] == 33734909987
+
+
+@pytest.mark.parametrize("compress", [lzma.compress, gzip.compress])
+def test_compressed(tmp_path: Path, compress: object) -> None:
+    assert callable(compress)
+    # Whatever the name says.
+    path = tmp_path / "some.file"
+    path.write_bytes(compress(TRACE_PIPE.encode()))
+    assert rows(import_text(path)[0]) == ROWS
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ZsemuError, match=r"some\.file: the compressed file is cut short"):
+        import_text(path)
+
+
+def test_allocations_of_two_tasks_at_once(tmp_path: Path) -> None:
+    text = (
+        event(1, "zs_malloc", "size=10")
+        + event(2, "zs_malloc", "size=20", cpu=1, tid=9)
+        # The first task has changed its CPU while it waited.
+        + event(3, "zs_malloc_ret", "handle=0x8", cpu=1)
+        + event(4, "zs_malloc_ret", "handle=0x10", tid=9)
+    )
+    trace, report = import_string(tmp_path, text)
+    assert rows(trace) == [(ALLOCATE, 0, 10, 1, 3, 3), (ALLOCATE, 1, 20, 0, 4, 4)]
+    assert report.entries == ()
+
+
+def test_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "# c\n" + TRACE_PIPE.replace("  kswapd0", "CPU:0 [LOST 3 EVENTS]\n  kswapd0")
+    trace, report = import_string(tmp_path, text)
+    for size in (1, 7, 200, 1000):
+        monkeypatch.setattr(events, "_BLOCK", size)
+        again, report_again = import_string(tmp_path, text)
+        assert rows(again) == rows(trace) == ROWS
+        assert report_again == report
+
+
+def test_modes(tmp_path: Path) -> None:
+    text = malloc(1, 8, 100) + use(2, 8, WO) + use(4, 8, RO) + use(6, 8, RW)
+    trace, _ = import_string(tmp_path, text)
+    assert trace.operation.tolist() == [ALLOCATE, WRITE, READ, UPDATE]
+
+
+def test_a_reused_handle_is_a_new_object(tmp_path: Path) -> None:
+    text = malloc(1, 8, 100) + malloc(2, 16, 50) + free(3, 8) + malloc(4, 8, 70) + use(5, 8, WO)
+    trace, report = import_string(tmp_path, text)
+    assert [row[:3] for row in rows(trace)] == [
+        (ALLOCATE, 0, 100),
+        (ALLOCATE, 1, 50),
+        (FREE, 0, 100),
+        (ALLOCATE, 2, 70),
+        (WRITE, 2, 70),
+    ]
+    assert report.entries == ()
+
+
+def test_api_of_6_15(tmp_path: Path) -> None:
+    """No mem_len at read; a read may move to another CPU and overlap one of the same task."""
+    text = (
+        malloc(1, 8, 100)
+        + event(2, "zs_obj_write", "handle=0x8 mem_len=100")
+        + event(5, "zs_obj_write_ret")
+        + event(6, "zs_obj_write", "handle=0x8 mem_len=60")
+        + event(7, "zs_obj_read_begin", "handle=0x8")
+        + event(9, "zs_obj_read_end", "handle=0x8", cpu=1)
+    )
+    trace, report = import_string(tmp_path, text)
+    assert rows(trace) == [
+        (ALLOCATE, 0, 100, 0, 1, 1),
+        (WRITE, 0, 100, 0, 2, 5),
+        (WRITE, 0, 60, 0, 6, 6),
+        (READ, 0, 100, 0, 7, 9),
+    ]
+    assert (report.pairs, report.imported) == (3, 3)
+    assert trace.metadata.geometry == "chain-8"
+
+
+def test_api_of_2026(tmp_path: Path) -> None:
+    text = (
+        malloc(1, 8, 100)
+        + event(2, "zs_obj_read_begin", "handle=0x8 mem_len=90")
+        + event(3, "zs_obj_read_sg_begin", "handle=0x8 mem_len=80", tid=9)
+        + event(4, "zs_obj_read_sg_end", "handle=0x8", tid=9)
+        + event(5, "zs_obj_read_end", "handle=0x8")
+    )
+    trace, _ = import_string(tmp_path, text)
+    assert rows(trace)[1:] == [(READ, 0, 90, 0, 2, 5), (READ, 0, 80, 0, 3, 4)]
+
+
+ONE = malloc(1, 8, 100) + use(2, 8, WO)
+ONE_ROWS: list[Row] = [(ALLOCATE, 0, 100, 0, 1, 1), (WRITE, 0, 100, 0, 2, 3)]
+UNKNOWN = "an object of unknown length"
+
+DEFECTS: dict[str, tuple[str, list[Row], int, list[tuple[str, str, int, tuple[int, ...]]]]] = {
+    # name: text, rows, pairs found, entries (how, part of what, count, lines)
+    "printed late": (
+        malloc(1, 8, 100) + use(5, 8, WO) + malloc(3, 16, 50, cpu=1, tid=9) + use(7, 16, WO),
+        [
+            (ALLOCATE, 0, 100, 0, 1, 1),
+            (ALLOCATE, 1, 50, 1, 3, 3),
+            (WRITE, 0, 100, 0, 5, 6),
+            (WRITE, 1, 50, 0, 7, 8),
+        ],
+        2,
+        [("mended", "printed after a later one", 2, (5, 6))],
+    ),
+    "map before the return of its handle": (
+        event(1, "zs_malloc", "size=100")
+        + use(2, 8, RO, cpu=1, tid=9)
+        + event(2, "zs_malloc_ret", "handle=0x8")
+        + use(5, 8, RO),
+        # It waits for the allocation; its end lies behind that.
+        [
+            (ALLOCATE, 0, 100, 0, 2, 2),
+            (READ, 0, 100, 1, 2, 3),
+            (READ, 0, 100, 0, 5, 6),
+        ],
+        2,
+        [
+            ("mended", "before the zs_malloc_ret", 1, (2,)),
+            ("mended", "printed after a later one", 1, (4,)),
+        ],
+    ),
+    "read before the return of its handle and the first write": (
+        use(2, 8, RO, cpu=1, tid=9) + malloc(4, 8, 100) + use(6, 8, WO) + use(9, 8, WO),
+        [
+            (ALLOCATE, 0, 100, 0, 4, 4),
+            (WRITE, 0, 100, 0, 6, 7),
+            (READ, 0, 100, 1, 6, 6),
+            (WRITE, 0, 100, 0, 9, 10),
+        ],
+        3,
+        [("mended", "before the zs_malloc_ret", 1, (1,))],
+    ),
+    "map too long before the return of its handle": (
+        use(1, 8, RO, cpu=1, tid=9) + malloc(2 + WINDOW / 1000, 8, 100),
+        [(ALLOCATE, 0, 100, 0, 10002, 10002)],
+        1,
+        [("dropped", f"map/unmap pair of {UNKNOWN}", 1, (1,))],
+    ),
+    "map before the return of its handle on the same CPU": (
+        use(1, 8, RO) + malloc(3, 8, 100),
+        [(ALLOCATE, 0, 100, 0, 3, 3)],
+        1,
+        [("dropped", f"map/unmap pair of {UNKNOWN}", 1, (1,))],
+    ),
+    "map after the free of its handle": (
+        ONE + free(5, 8) + use(6, 8, RO, cpu=1, tid=9),
+        [*ONE_ROWS, (READ, 0, 100, 1, 5, 7), (FREE, 0, 100, 0, 5, 5)],
+        2,
+        [("mended", "after the zs_free", 1, (6,))],
+    ),
+    "free after its handle was returned again": (
+        ONE + malloc(5, 8, 50) + free(6, 8, cpu=1, tid=9) + use(9, 8, WO),
+        [
+            *ONE_ROWS,
+            (FREE, 0, 100, 1, 5, 5),
+            (ALLOCATE, 1, 50, 0, 5, 5),
+            (WRITE, 1, 50, 0, 9, 10),
+        ],
+        2,
+        [("mended", "zs_free after its handle", 1, (7,))],
+    ),
+    "handle returned again, its free missing": (
+        # The free is not a late one of the first object: then two frees would be missing.
+        ONE + malloc(5, 8, 50) + free(6, 8, cpu=1, tid=9) + malloc(7, 8, 30),
+        [
+            *ONE_ROWS,
+            (FREE, 0, 100, 0, 5, 5),
+            (ALLOCATE, 1, 50, 0, 5, 5),
+            (FREE, 1, 50, 1, 6, 6),
+            (ALLOCATE, 2, 30, 0, 7, 7),
+        ],
+        1,
+        [("mended", "its zs_free is missing", 1, (6,))],
+    ),
+    "allocated before the recording": (
+        use(1, 24, RO) + use(3, 16, WO) + free(5, 24) + malloc(6, 24, 10),
+        [(ALLOCATE, 0, 10, 0, 6, 6)],
+        2,
+        [
+            ("dropped", f"map/unmap pair of {UNKNOWN}", 2, (1, 3)),
+            ("dropped", f"zs_free of {UNKNOWN}", 1, (5,)),
+        ],
+    ),
+    "length from mem_len": (
+        event(1, "zs_obj_write", "handle=0x8 mem_len=60")
+        + event(2, "zs_obj_write", "handle=0x8 mem_len=90")
+        + free(3, 8),
+        [
+            (ALLOCATE, 0, 90, 0, 1, 1),
+            (WRITE, 0, 60, 0, 1, 1),
+            (WRITE, 0, 90, 0, 2, 2),
+            (FREE, 0, 90, 0, 3, 3),
+        ],
+        2,
+        [("mended", "length taken from mem_len", 1, (1,))],
+    ),
+    "return without its call": (
+        ONE + event(4, "zs_malloc_ret", "handle=0x10") + use(5, 16, WO) + free(7, 16),
+        ONE_ROWS,
+        2,
+        [
+            ("dropped", "zs_malloc_ret without", 1, (5,)),
+            ("dropped", f"map/unmap pair of {UNKNOWN}", 1, (6,)),
+            ("dropped", f"zs_free of {UNKNOWN}", 1, (8,)),
+        ],
+    ),
+    "return without its call, length from mem_len": (
+        event(1, "zs_malloc_ret", "handle=0x10")
+        + event(2, "zs_obj_write", "handle=0x10 mem_len=60"),
+        [(ALLOCATE, 0, 60, 0, 1, 1), (WRITE, 0, 60, 0, 2, 2)],
+        1,
+        [("mended", "zs_malloc_ret without", 1, (1,))],
+    ),
+    "call without its return": (
+        ONE + event(4, "zs_malloc", "size=5") + malloc(5, 16, 30),
+        [*ONE_ROWS, (ALLOCATE, 1, 30, 0, 5, 5)],
+        1,
+        [("dropped", "did not return", 1, (5,))],
+    ),
+    "map without end": (
+        ONE + begin(4, 8, RO) + begin(5, 8, RO, tid=9) + end(6, 8, tid=9),
+        [*ONE_ROWS, (READ, 0, 100, 0, 5, 6)],
+        2,
+        [("dropped", "map that does not end", 1, (5,))],
+    ),
+    "unmap without map": (
+        end(0, 8) + ONE + end(6, 8),
+        ONE_ROWS,
+        1,
+        [("dropped", "unmap without its map", 2, (1, 6))],
+    ),
+    "free of an unknown handle": (
+        free(0, 8) + ONE + free(5, 24) + free(6, 8) + free(7, 8),
+        [*ONE_ROWS, (FREE, 0, 100, 0, 6, 6)],
+        1,
+        [("dropped", f"zs_free of {UNKNOWN}", 3, (1, 6, 8))],
+    ),
+    "failed allocations": (
+        malloc(0, 0, 10)
+        + malloc(0, 2**64 - 12, 10)
+        + malloc(0, 2**64 - 4095, 10)
+        + malloc(0, 2**32 - 28, 10)
+        + ONE,
+        ONE_ROWS,
+        1,
+        [("dropped", "failed", 4, (2, 4, 6, 8))],
+    ),
+    "longer than its object": (
+        ONE + event(5, "zs_obj_write", "handle=0x8 mem_len=101"),
+        ONE_ROWS,
+        2,
+        [("dropped", "longer than its object", 1, (5,))],
+    ),
+    "lost events": (
+        "CPU:1 [LOST 42 EVENTS]\n"
+        + ONE
+        + "CPU:0 [3 EVENTS DROPPED]\n"
+        + "CPU:0 [EVENTS DROPPED]\n"
+        + use(5, 8, RO),
+        [*ONE_ROWS, (READ, 0, 100, 0, 5, 6)],
+        2,
+        [("skipped", "lost events, 45 in all", 3, (1, 6, 7))],
+    ),
+    "no pair across lost events": (
+        ONE
+        + event(4, "zs_malloc", "size=5")
+        + begin(5, 8, RO, tid=9)
+        + "CPU:0 [LOST 9 EVENTS]\n"
+        + event(6, "zs_malloc_ret", "handle=0x10")
+        + end(7, 8, tid=9),
+        ONE_ROWS,
+        1,
+        [
+            ("dropped", "did not return", 1, (5,)),
+            ("dropped", "map that does not end", 1, (6,)),
+            ("dropped", "unmap without its map", 1, (9,)),
+            ("dropped", "zs_malloc_ret without", 1, (8,)),
+            ("skipped", "lost events, 9 in all", 1, (7,)),
+        ],
+    ),
+    "cut in the last line": (
+        ONE + use(5, 8, RO)[:-1],
+        ONE_ROWS,
+        1,
+        [
+            ("dropped", "map that does not end", 1, (5,)),
+            ("dropped", "line cut off", 1, (6,)),
+        ],
+    ),
+    "other events and comments": (
+        "# tracer: nop\n#\n\nversion = 7\ncpus=2\nCPU 1 is empty\n"
+        + ONE
+        + event(4, "sched_switch", "prev_comm=a")
+        + "  task-7  [000] ...1. 0.000005: zs_compact: (zs_compact+0x0)\n"
+        + "  task-7  [000] ...1. 0.000006: bprint: anything\n",
+        ONE_ROWS,
+        1,
+        [("skipped", "event of something else", 3, (11, 12, 13))],
+    ),
+}
+
+
+@pytest.mark.parametrize("block", [1, 4 << 20])
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defects(tmp_path: Path, name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_BLOCK", block)
+    text, expected, pairs, entries = DEFECTS[name]
+    trace, report = import_string(tmp_path, text)
+    assert rows(trace) == expected
+    found = sorted((entry.how, entry.count, entry.lines) for entry in report.entries)
+    assert found == sorted((how, count, lines) for how, _, count, lines in entries)
+    for how, what, count, lines in entries:
+        assert any(
+            what in entry.what and (entry.how, entry.count, entry.lines) == (how, count, lines)
+            for entry in report.entries
+        )
+    dropped = sum(
+        entry.count
+        for entry in report.entries
+        if entry.how == "dropped" and entry.what.startswith("map/unmap pair")
+    )
+    assert report.pairs == pairs == report.imported + dropped
+    assert report.imported == sum(row[0] >= READ for row in expected)
+
+
+def test_report_names_the_first_lines_only(tmp_path: Path) -> None:
+    _, report = import_string(tmp_path, ONE + "".join(free(10 + n, 99) for n in range(7)))
+    (entry,) = report.entries
+    assert str(entry).startswith("dropped 7: zs_free of")
+    assert str(entry).endswith("(line 5, 6, 7, 8, 9, ...)")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "none of its 0 lines is an event of zsmalloc"),
+        ("# tracer: nop\n", "none of its 1 lines is an event of zsmalloc"),
+        (event(1, "sched_switch", "a=1"), "none of its 1 lines is an event of zsmalloc"),
+        ("hello\n", r":1: expected an event as trace_pipe .* not 'hello'"),
+        ("\x17\x08\x44tracing\n", "a trace.dat of trace-cmd"),
+        (ONE + "x\n" + use(5, 8, RO), r":5: expected an event .* not 'x'"),
+        (ONE.replace("size=100", "size="), ":1: expected an event"),
+        (ONE.replace("mode=2", "mode=two"), ":3: expected an event"),
+        (ONE.replace(" mode=2", ""), ":3: expected an event"),
+        (ONE.replace("handle=0x8 mode=2", "mode=2 handle=0x8"), ":3: expected an event"),
+        (ONE.replace("0x8 mode", "0x12345678901234567 mode"), ":3: expected an event"),
+        (ONE.replace("[000]", "000"), ":1: expected an event"),
+        (ONE.replace("0.000002:", "2:"), ":3: expected an event"),
+        (ONE.replace("mode=2", "mode=3"), r":3: expected mode 0 \(RW\), .* not 3"),
+        (ONE + malloc(9, 16, 4097), ":6: an object of 4097 bytes is larger than a page of 4096"),
+        (ONE + malloc(0, 16, 9), ":5: the time goes back on one CPU"),
+        (use(1, 8, RO), "no object in it is of known length"),
+        ("# zsemu: kernel=6.1 page_size=5000\n" + ONE, "page size 5000 is not one of"),
+    ],
+)
+def test_malformed(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ZsemuError, match=message) as error:
+        import_string(tmp_path, text)
+    assert str(error.value).startswith(str(tmp_path / "recording.txt"))
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(ZsemuError, match="none: No such file"):
+        import_text(tmp_path / "none")
+    with pytest.raises(ZsemuError, match="Is a directory"):
+        import_text(tmp_path)
+    with pytest.raises(ZsemuError, match="unknown geometry 'chain-5'; use one of 2012, chain-4"):
+        import_text(tmp_path / "none", geometry="chain-5")
+
+
+def test_header_line(tmp_path: Path) -> None:
+    big = "# zsemu: kernel=6.3.1-arm64 page_size=16384\n" + ONE + malloc(9, 16, 16000)
+    trace, _ = import_string(tmp_path, big)
+    assert (trace.metadata.kernel, trace.metadata.page_size) == ("6.3.1-arm64", 16384)
+    assert trace.metadata.geometry == "chain-8"
+    trace, _ = import_text(tmp_path / "recording.txt", kernel="3.6", page_size=65536)
+    assert (trace.metadata.kernel, trace.metadata.page_size) == ("3.6", 65536)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "geometry"),
+    [
+        ("3.6.0", "2012"),
+        ("4.0", "2012"),
+        ("4.1", "chain-4"),
+        ("6.2.16-rc1", "chain-4"),
+        ("6.3", "chain-8"),
+        ("6.12.1", "chain-8"),
+        ("7.0", "chain-8"),
+        (None, "chain-4"),
+    ],
+)
+def test_geometry_follows_from_the_kernel(
+    tmp_path: Path, kernel: str | None, geometry: str
+) -> None:
+    path = tmp_path / "recording.txt"
+    path.write_text(ONE)
+    assert import_text(path, kernel=kernel)[0].metadata.geometry == geometry
+    assert import_text(path, kernel=kernel, geometry="2012")[0].metadata.geometry == "2012"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.randoms(use_true_random=False), st.integers(1, 60))
+def test_random_recordings(
+    tmp_path_factory: pytest.TempPathFactory, source: random.Random, steps: int
+) -> None:
+    """Two CPUs' events, printed in an order that is right only on each, give what happened."""
+    alive: dict[int, tuple[int, int]] = {}
+    busy: dict[int, tuple[int, int]] = {}
+    expected: list[Row] = []
+    queues: tuple[list[str], list[str]] = ([], [])
+    printed = objects = 0
+    text = ""
+    for step in range(steps):
+        us = 10 * step
+        cpu = source.randrange(2)
+        tid = 100 + cpu
+        if cpu in busy:
+            handle, row = busy.pop(cpu)
+            expected[row] = (*expected[row][:5], us)
+            queues[cpu].append(end(us, handle, cpu, tid))
+        elif not alive or source.random() < 0.4:
+            handle = source.choice([n for n in range(8, 4096, 8) if n not in alive][:4])
+            size = source.randint(1, 4096)
+            alive[handle] = objects, size
+            expected.append((ALLOCATE, objects, size, cpu, us, us))
+            queues[cpu].append(malloc(us, handle, size, cpu, tid))
+            objects += 1
+        else:
+            handle = source.choice(sorted(alive))
+            number, size = alive[handle]
+            mode = source.choice([RW, RO, WO, 3])
+            if mode < 3:
+                busy[cpu] = handle, len(expected)
+                kind = {RW: UPDATE, RO: READ, WO: WRITE}[mode]
+                expected.append((kind, number, size, cpu, us, us))
+                queues[cpu].append(begin(us, handle, mode, cpu, tid))
+            else:
+                del alive[handle]
+                expected.append((FREE, number, size, cpu, us, us))
+                queues[cpu].append(free(us, handle, cpu, tid))
+        if source.random() < 0.7:
+            queue = queues[source.randrange(2)]
+            text += "".join(queue)
+            queue.clear()
+    for cpu, (handle, _) in list(busy.items()):
+        queues[cpu].append(end(10 * steps, handle, cpu, 100 + cpu))
+    expected = [
+        (*row[:5], 10 * steps) if row_number in {row for _, row in busy.values()} else row
+        for row_number, row in enumerate(expected)
+    ]
+    text += "".join(queues[0]) + "".join(queues[1])
+    printed = text.count("\n")
+
+    trace, report = import_string(tmp_path_factory.mktemp("random"), text)
+    assert rows(trace) == expected
+    assert report.lines == report.events == printed
+    assert {entry.how for entry in report.entries} <= {"mended"}
+    assert {entry.what for entry in report.entries} <= {
+        "event printed after a later one of another CPU"
+    }

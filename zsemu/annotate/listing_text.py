@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One listing as text: what phases and functions cost, then source and instructions interleaved."""
+
+from collections.abc import Iterable, Sequence
+
+from zsemu.annotate.columns import (
+    ALONE,
+    NOTHING,
+    PLAIN,
+    SOURCE,
+    TITLE,
+    Item,
+    Layout,
+    Line,
+    cut,
+    items,
+    percent,
+    table,
+)
+from zsemu.annotate.listing import Counts, Function, Listing
+
+_HEADERS = ("loads", "stores", "bytes loaded", "bytes stored")
+
+
+def _traffic(counts: Counts) -> list[str]:
+    return [
+        str(value)
+        for value in (counts.loads, counts.stores, counts.bytes_loaded, counts.bytes_stored)
+    ]
+
+
+def _phases(listing: Listing) -> list[str]:
+    """Return what the phases cost, and all of them together."""
+    rows = [["phase", "instructions", "per map", *_HEADERS]]
+    together = {"together": listing.counts} if len(listing.phases) > 1 else {}
+    for name, counts in (listing.phases | together).items():
+        mean = f"{counts.executions / listing.maps:.2f}" if listing.maps else "-"
+        rows.append([name, str(counts.executions), mean, *_traffic(counts)])
+    return table(rows)
+
+
+def _functions(functions: Sequence[Function], listing: Listing) -> list[str]:
+    """Return what the functions cost, the dearest first; nothing if there are none."""
+    if not functions:
+        return []
+    rows = [["function", "instructions", "%", *_HEADERS]]
+    for one in sorted(functions, key=lambda function: -function.counts.executions):
+        share = f"{percent(one.counts.executions, listing.counts.executions):.1f}"
+        rows.append([one.name, str(one.counts.executions), share, *_traffic(one.counts)])
+    return table(rows)
+
+
+def _title(function: Function) -> str:
+    """Name a function, and the phases in which it ran."""
+    whole = function.counts.executions
+    parts = [
+        phase if number == whole else f"{phase} {percent(number, whole):.0f} %"
+        for phase, number in function.phases.items()
+    ]
+    return f"{function.name} ({', '.join(parts)})"
+
+
+def _heat(item: Item) -> tuple[int, int]:
+    counts = item.counts
+    return -counts.executions - counts.string_iterations, -counts.bytes
+
+
+def body(listing: Listing, only: Sequence[str], width: int, *, hot: bool) -> list[Line]:
+    """Return a listing of some functions, all if none are named; the hottest first if ``hot``.
+
+    Lines are wider than ``width`` columns rather than cut; only lines of C are cut.
+    """
+    functions = listing.only(only)
+    lines = [(line, PLAIN) for line in [*_phases(listing), "", *_functions(functions, listing)]]
+    if not functions:
+        return [*lines, (NOTHING, PLAIN)]
+    every = items(listing, functions)
+    if hot:
+        every = sorted((item for item in every if item.counts.executions), key=_heat)
+    layouts = [Layout(columns, every, full=hot) for columns in ALONE]
+    layout = next((layout for layout in layouts if layout.width <= width), layouts[-1])
+    if hot:
+        lines += [("", PLAIN), (layout.header(), TITLE)]
+        return lines + _interleaved(layout, every, width)
+    for function in functions:
+        lines += [("", PLAIN), (_title(function), TITLE), (layout.header(), TITLE)]
+        lines += _interleaved(layout, items(listing, [function]), width)
+    return lines
+
+
+def _interleaved(layout: Layout, every: Iterable[Item], width: int) -> list[Line]:
+    """Return instructions, and before them the line of C that they are from where that changes."""
+    lines: list[Line] = []
+    last: object = ()
+    for item in every:
+        if item.row.place != last and item.source:
+            lines.append((cut(item.source, width), SOURCE))
+        last = item.row.place
+        lines.append((layout.line(item, width), item.heat))
+    return lines

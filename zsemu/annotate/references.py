@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""References: the addresses that instructions name, in words that do not change when code moves.
+
+A branch says how far it goes, a load of data how far that is; one instruction more in between, and
+many say something else though they mean the same. How the numbers are to be read is data of the
+target (``references`` in arch/<name>/target.toml).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zsemu.counts import CLASSES
+from zsemu.guest.image import Image, Instruction, Symbol
+from zsemu.guest.targets import Reference
+
+_STORE, _BRANCH = CLASSES.index("store"), CLASSES.index("branch")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An instruction of a function in words."""
+
+    text: str
+    """as Capstone has it, with names for addresses, and ``+0x..`` for those in the function"""
+    key: str
+    """the same wherever the function lies and however long it is"""
+    target: int | None
+    """the address in the function that it names, if it does"""
+
+
+class _Reader:
+    """Follows what registers hold through a function, as far as that names an address."""
+
+    def __init__(self, image: Image, function: Symbol) -> None:
+        self._image, self._function = image, function
+        self._held: dict[str, int] = {}
+        self._at_target: dict[int, dict[str, int]] = {}
+        """what they hold where a branch goes to"""
+
+    def read(self, instruction: Instruction) -> Named:
+        """Take the next instruction."""
+        # A branch around the end of a function comes from where they are not yet overwritten.
+        self._held = self._at_target.get(instruction.address, {}) | self._held
+        text, found = instruction.text, self._find(instruction)
+        if found is None:
+            self._write(instruction)
+            return Named(text, text, None)
+        rule, match, address = found
+        self._write(instruction)
+        if "sets" in rule.pattern.groupindex:
+            self._held[match["sets"]] = address
+            key = _replaced(match, "~") if rule.base == "start" else text
+            return Named(text, key, None)
+        start, end = self._function.address, self._function.address + self._function.size
+        if start <= address < end and address in self._image.instructions:
+            self._at_target.setdefault(address, {}).update(self._held)
+            return Named(_replaced(match, f"+{address - start:#x}"), _replaced(match, "+"), address)
+        text = _replaced(match, self._name(address))
+        return Named(text, text, None)
+
+    def _find(self, instruction: Instruction) -> "tuple[Reference, re.Match[str], int] | None":
+        bases = {"zero": 0, "start": instruction.address}
+        bases["end"] = instruction.address + instruction.size
+        for rule in self._image.target.references:
+            match = rule.pattern.search(instruction.text)
+            if match is None:
+                continue
+            base = (
+                self._held.get(match["register"]) if rule.base == "register" else bases[rule.base]
+            )
+            if base is None:
+                continue
+            number = int(match["n"].replace("#", "").replace(" ", ""), 0)
+            mask = (1 << self._image.target.word_bits) - 1
+            return rule, match, base + (number << rule.shift) + rule.plus & mask
+        return None
+
+    def _write(self, instruction: Instruction) -> None:
+        """Forget what the register held that the instruction writes: the first it names."""
+        of_class = self._image.classes[instruction.address - self._image.text[0]]
+        if of_class not in (_STORE, _BRANCH):
+            self._held.pop(instruction.operands.partition(",")[0], None)
+
+    def _name(self, address: int) -> str:
+        """Name an address; a literal in the code by what it holds."""
+        start, end = self._image.text
+        if not start <= address < end or address in self._image.instructions:
+            return self._image.name(address)
+        base, data = self._image.sections[".text"]
+        target = self._image.target
+        word = data[address - base : address - base + target.word]
+        return f"={self._image.name(int.from_bytes(word, target.byte_order))}"
+
+
+def _replaced(match: "re.Match[str]", name: str) -> str:
+    """Put a name in place of the number; a sign set off from it stays."""
+    sign = "+ " if match["n"].startswith(("+ ", "- ")) else ""
+    first, last = match.span("n")
+    return f"{match.string[:first]}{sign}{name}{match.string[last:]}"
+
+
+def named(image: Image, function: Symbol, code: Iterable[Instruction]) -> list[Named]:
+    """Return the instructions of one function, which come in the order of their addresses."""
+    reader = _Reader(image, function)
+    return [reader.read(instruction) for instruction in code]

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sequences: a Hypothesis state machine over all that the allocator and its users do.
+
+Several zspages of a few classes, two CPUs; allocate, free, read, write, update, compaction and page
+migration in any order. The machine only collects steps; the guest then runs them all, and the
+oracle judges, which knows what every object holds. A sequence that fails is shrunk action by
+action.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, rule
+
+from zsemu.check.shrinking import smallest
+from zsemu.guest.image import Image
+from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.script import Builder
+from zsemu.replay.violations import check_of
+from zsemu.traces.trace import Operation
+from zsemu.zsmalloc.geometry import Geometry
+
+_NUMBER = st.integers(0, 1000)
+_CPU = st.integers(0, 1)
+_USES = {item.name.lower(): item for item in (Operation.READ, Operation.WRITE, Operation.UPDATE)}
+
+Step = tuple[str, int, int, int]
+"""what, two numbers that choose among what there is, and the CPU"""
+
+_FIRST = 6
+"""objects that a zspage begins with"""
+_FEW = 8
+"""objects of which none is freed, so that there is something to use"""
+
+
+@dataclass(frozen=True)
+class Action:
+    """A step after its choices, so that it stays the same when others are left out."""
+
+    what: str
+    object: int
+    cpu: int
+    zspage: int = 0
+    """that it is allocated in or moves to: which of those that the sequence has"""
+    place: int = 0
+    """slot, or page of a migration"""
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sequence that goes wrong."""
+
+    lines: list[str]
+    """as zsemu.replay.script_text reads it"""
+    outcome: Outcome
+
+
+@cache
+def interesting_classes(geometry: Geometry) -> list[int]:
+    """Return three classes: with chains of spanning slots, with a few spanning, with many slots."""
+    slots = geometry.slots
+    groups: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for index in range(len(geometry.classes)):
+        spans = slots.spans[geometry.first[index] : geometry.first[index + 1]]
+        if (spans[1:] & spans[:-1]).any():
+            groups[0].append(index)
+        elif spans.sum() > 1 and len(spans) <= 20:
+            groups[1].append(index)
+        elif spans.any():
+            groups[2].append(index)
+    return [group[len(group) // 2] for group in groups if group]
+
+
+class _Stage:
+    """Some zspages and the objects in them."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.builder = Builder(geometry, "scattered")
+        self.zspages = [
+            self.builder.zspage(kind) for kind in interesting_classes(geometry) for _ in range(2)
+        ]
+        self.objects: dict[int, int] = {}
+        """number in the actions -> number in the builder"""
+
+    def do(self, action: Action) -> None:
+        """Carry out an action, or pass it over if it is not possible."""
+        builder, cpu = self.builder, action.cpu
+        if action.what == "allocate":
+            where = self.zspages[action.zspage]
+            if builder.vacant(where, action.place):
+                new = builder.allocate(where, action.place, action.length, cpu)
+                self.objects[action.object] = new
+            return
+        object_ = self.objects.get(action.object)
+        if object_ is None:
+            return
+        if action.what in _USES:
+            builder.use(_USES[action.what], object_, cpu=cpu)
+        elif action.what == "free":
+            builder.free(self.objects.pop(action.object), cpu)
+        elif action.what == "migrate":
+            home = builder.where(object_)[0]
+            pages = builder.geometry.pages[builder.class_of(home)]
+            builder.migrate(home, action.place % int(pages), cpu)
+        elif action.place in self.targets(object_, self.zspages[action.zspage]):
+            builder.compact(object_, self.zspages[action.zspage], action.place, cpu)
+
+    def targets(self, object_: int, zspage: int) -> list[int]:
+        """Return the slots of a zspage that an object can move to.
+
+        A raw copy keeps an order of the strategy's own only where the slot is split alike; what
+        becomes of it elsewhere is a property (properties.py).
+        """
+        builder = self.builder
+        if builder.class_of(zspage) != builder.class_of(builder.where(object_)[0]):
+            return []
+        return builder.free_slots(zspage, like=object_) if builder.opened(zspage) else []
+
+
+def perform(geometry: Geometry, actions: Iterable[Action]) -> Builder:
+    """Carry out actions; one that is not possible when its turn comes is passed over."""
+    stage = _Stage(geometry)
+    for action in actions:
+        stage.do(action)
+    return stage.builder
+
+
+def resolve(geometry: Geometry, steps: Iterable[Step]) -> list[Action]:
+    """Return the actions that steps stand for, after those that fill the first zspages."""
+    stage = _Stage(geometry)
+    builder = stage.builder
+    actions: list[Action] = []
+
+    def do(action: Action) -> None:
+        actions.append(action)
+        stage.do(action)
+
+    def allocate(number: int, slot: int, shorter: int, cpu: int) -> None:
+        new = sum(action.what == "allocate" for action in actions)
+        length = max(1, builder.capacity(stage.zspages[number]) - shorter)
+        do(Action("allocate", new, cpu, number, slot, length))
+        do(Action("write", new, cpu))
+
+    for number in range(0, len(stage.zspages), 2):
+        for slot in _around(geometry, builder.class_of(stage.zspages[number]))[:_FIRST]:
+            allocate(number, slot, slot % 3, slot % 2)
+        # Somewhere to move to.
+        allocate(number + 1, 0, 0, 0)
+    for what, first, second, cpu in steps:
+        if what == "allocate":
+            number = first % len(stage.zspages)
+            where = stage.zspages[number]
+            around = _around(geometry, builder.class_of(where))
+            free = [slot for slot in around if builder.vacant(where, slot)][:4]
+            if free:
+                allocate(number, free[second % len(free)], second % 700, cpu)
+            continue
+        if not stage.objects:
+            continue
+        which = sorted(stage.objects)[first % len(stage.objects)]
+        home, slot = builder.where(stage.objects[which])
+        # What moves does so between two uses, the second of which stores: where it was lie the
+        # same bytes still.
+        if what == "migrate":
+            own = int(geometry.slots_of(builder.class_of(home)).page[slot])
+            do(Action("read", which, cpu))
+            do(Action(what, which, cpu, place=own if second % 2 else second))
+            do(Action("update", which, cpu))
+            do(Action("read", which, 1 - cpu))
+        elif what == "compact":
+            pair = stage.zspages.index(home) // 2 * 2
+            for number in (pair + second % 2, pair + 1 - second % 2):
+                free = stage.targets(stage.objects[which], stage.zspages[number])[:4]
+                if free:
+                    break
+            if free:
+                do(Action("read", which, cpu))
+                do(Action(what, which, cpu, number, free[second // 2 % len(free)]))
+                do(Action("update", which, cpu))
+                do(Action("read", which, 1 - cpu))
+        elif what != "free" or len(stage.objects) > _FEW:
+            do(Action(what, which, cpu))
+    return actions
+
+
+def _around(geometry: Geometry, class_index: int) -> list[int]:
+    """Return the slots that span and their neighbours."""
+    spans = np.flatnonzero(geometry.slots_of(class_index).spans)
+    near = np.unique(np.concatenate([spans - 1, spans, spans + 1]))
+    objects = int(geometry.objects[class_index])
+    return [slot for slot in near.tolist() if 0 <= slot < objects]
+
+
+@cache
+def generate(seed: int, sequences: int, steps: int) -> list[list[Step]]:
+    """Return sequences of steps, the same ones for the same seed and version of Hypothesis."""
+    collected: list[list[Step]] = []
+
+    class Allocator(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: list[Step] = []
+
+        @rule(zspage=_NUMBER, which=_NUMBER, cpu=_CPU)
+        def allocate(self, zspage: int, which: int, cpu: int) -> None:
+            self.steps.append(("allocate", zspage, which, cpu))
+
+        @rule(which=_NUMBER, cpu=_CPU)
+        def read(self, which: int, cpu: int) -> None:
+            self.steps.append(("read", which, 0, cpu))
+
+        @rule(which=_NUMBER, cpu=_CPU)
+        def write(self, which: int, cpu: int) -> None:
+            self.steps.append(("write", which, 0, cpu))
+
+        @rule(which=_NUMBER, cpu=_CPU)
+        def update(self, which: int, cpu: int) -> None:
+            self.steps.append(("update", which, 0, cpu))
+
+        @rule(which=_NUMBER, cpu=_CPU)
+        def free(self, which: int, cpu: int) -> None:
+            self.steps.append(("free", which, 0, cpu))
+
+        @rule(which=_NUMBER, place=_NUMBER, cpu=_CPU)
+        def compact(self, which: int, place: int, cpu: int) -> None:
+            self.steps.append(("compact", which, place, cpu))
+
+        @rule(which=_NUMBER, page=_NUMBER, cpu=_CPU)
+        def migrate(self, which: int, page: int, cpu: int) -> None:
+            self.steps.append(("migrate", which, page, cpu))
+
+        def teardown(self) -> None:
+            collected.append(self.steps)
+
+    settings = hypothesis.settings(
+        max_examples=sequences,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        verbosity=hypothesis.Verbosity.quiet,
+        # Shrunk below: a whole sequence is one run of the guest, and dropping steps is enough.
+        phases=(hypothesis.Phase.generate,),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.seed(seed)(get_state_machine_test(Allocator, settings=settings))()
+    return collected
+
+
+def search(
+    image: Image,
+    geometry: Geometry,
+    promises: tuple[str, ...],
+    *,
+    seed: int,
+    sequences: int,
+    steps: int = 50,
+) -> Found | None:
+    """Return a small sequence that goes wrong, or None if none was found.
+
+    The same seed gives the same sequences, with the same version of Hypothesis.
+    """
+
+    def replay(actions: list[Action]) -> Outcome:
+        work = perform(geometry, actions).work()
+        return Replay(image, work, strict=True, promises=promises).run()
+
+    tried = (resolve(geometry, sequence) for sequence in generate(seed, sequences, steps))
+    found = next((actions for actions in tried if replay(actions).violation_count), None)
+    if found is None:
+        return None
+    check = check_of(replay(found).violations[0])
+
+    def shows(part: list[Action]) -> bool:
+        if not len(perform(geometry, part)):
+            return False
+        return check in map(check_of, replay(part).violations)
+
+    small = smallest(found, shows)
+    return Found(perform(geometry, small).lines(), replay(small))

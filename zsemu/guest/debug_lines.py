@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lines: which line of which source file an instruction is from, as DWARF has it, and its text.
+
+An image comes from a cache, and the paths in it are those of the build that made it. But files of
+other content would have made another image: so a file is known by the end of its path, and its text
+is read where it lies now.
+"""
+
+import bisect
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from elftools.elf.elffile import ELFFile
+
+from zsemu.guest.image import Image
+
+_ASSEMBLER: Final = 0x8001
+"""DW_LANG_Mips_Assembler, which all compilers give for any assembly"""
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A line of a source file."""
+
+    path: Path
+    """where its file lies now; as the image has it, if it is none of its sources"""
+    line: int
+    """from 1"""
+    assembly: bool
+    """whether an instruction from here was written as one"""
+
+    @property
+    def name(self) -> str:
+        """File and line, without directories."""
+        return f"{self.path.name}:{self.line}"
+
+
+class Lines:
+    """The lines of one image."""
+
+    def __init__(self, image: Image, sources: Sequence[Path]) -> None:
+        """Read the image's line tables; ``sources`` are the files that it was made of."""
+        self._sources = sources
+        self._texts: dict[Path, list[str]] = {}
+        start, end = image.text
+        found: list[tuple[int, int, Place]] = []
+        with image.path.open("rb") as stream:
+            dwarf = ELFFile(stream).get_dwarf_info()
+            for unit in dwarf.iter_CUs():
+                program = dwarf.line_program_for_CU(unit)
+                if program is not None:
+                    found += self._read(unit, program)
+        # Of functions that the linker left out, the addresses mean nothing.
+        self._ranges = sorted(row for row in found if start <= row[0] < end)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [first for first, _, _ in self._ranges]
+
+    def at(self, address: int) -> Place | None:
+        """Return where an instruction is from; None where the compiler does not say."""
+        index = bisect.bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        _, end, place = self._ranges[index]
+        return place if address < end and place.line else None
+
+    def text(self, place: Place) -> str:
+        """Return the line without the blanks around it; empty if its file is not known."""
+        path = place.path
+        if path not in self._texts:
+            known = path in self._sources
+            text = path.read_text(encoding="utf-8", errors="replace") if known else ""
+            self._texts[path] = text.split("\n")
+        lines = self._texts[path]
+        return " ".join(lines[place.line - 1].split()) if place.line <= len(lines) else ""
+
+    def _read(self, unit: Any, program: Any) -> "list[tuple[int, int, Place]]":  # noqa: ANN401
+        """Return first address, address behind, and place of every row of a line table."""
+        attributes = unit.get_top_DIE().attributes
+        language = attributes.get("DW_AT_language")
+        assembly = language is not None and language.value == _ASSEMBLER
+        directory = attributes.get("DW_AT_comp_dir")
+        paths = _paths(program, directory.value.decode() if directory else "")
+        files = [self._find(path) for path in paths]
+        first = 0 if program.header["version"] >= 5 else 1
+        found = []
+        previous = None
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            if previous and not previous.end_sequence and state.address > previous.address:
+                place = Place(files[previous.file - first], previous.line, assembly)
+                found.append((previous.address, state.address, place))
+            previous = state
+        return found
+
+    def _find(self, path: PurePosixPath) -> Path:
+        """Return the source whose path ends most like one in the image."""
+        best, most = Path(path), 0
+        for source in self._sources:
+            same = _common_end(path.parts, source.parts)
+            if same > most:
+                best, most = source, same
+        return best
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    number = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        number += 1
+    return number
+
+
+def _paths(program: Any, base: str) -> list[PurePosixPath]:  # noqa: ANN401
+    """Return the paths of a line table's files, in its order."""
+    directories = [path.decode() for path in program["include_directory"]]
+    if program.header["version"] < 5:
+        # There the unit's own directory is number 0, and not in the table.
+        directories.insert(0, "")
+    return [
+        PurePosixPath(
+            posixpath.normpath(
+                posixpath.join(base, directories[file.dir_index], file.name.decode())
+            )
+        )
+        for file in program["file_entry"]
+    ]

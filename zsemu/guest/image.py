@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A compiled image: what to load where, its symbols, and its instructions one by one."""
+
+import bisect
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import capstone
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
+
+from zsemu.counts import CLASSES, TLB_KINDS
+from zsemu.errors import ZsemuError
+from zsemu.guest.targets import Target
+
+# Kinds of instruction, as native/hooks.c has them.
+PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
+ALIGNED = 0x80
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of an image."""
+
+    address: int
+    size: int
+    """bytes"""
+    mnemonic: str
+    operands: str
+
+    @property
+    def text(self) -> str:
+        """Mnemonic and operands as Capstone writes them."""
+        return f"{self.mnemonic} {self.operands}".strip()
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name in the image."""
+
+    name: str
+    address: int
+    size: int
+    """bytes; 0 for a bare label"""
+
+
+class Image:
+    """An ELF image built by zsemu.guest.compiler for one target."""
+
+    def __init__(self, path: Path, target: Target) -> None:
+        self.path = path
+        self.target = target
+        self.symbols: dict[str, Symbol] = {}
+        """by name; global ones only, as two files may each have a static one of the same name"""
+        self.sections: dict[str, tuple[int, bytes]] = {}
+        self._names: list[Symbol] = []
+        self._marks: list[tuple[int, bool]] = []
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            for section in elf.iter_sections():
+                if section["sh_flags"] & 2 and section["sh_size"]:  # SHF_ALLOC
+                    self.sections[section.name] = (section["sh_addr"], section.data())
+            for entry in elf.get_section_by_name(".symtab").iter_symbols():
+                symbol = Symbol(entry.name, entry["st_value"], entry["st_size"])
+                if entry.name.startswith("$"):
+                    # Mapping symbols of the Arm and RISC-V ABIs: from here on, data or code.
+                    self._marks.append((symbol.address, not entry.name.startswith("$d")))
+                    continue
+                is_global = entry["st_info"]["bind"] != "STB_LOCAL"
+                if is_global:
+                    self.symbols[entry.name] = symbol
+                if is_global or entry["st_info"]["type"] == "STT_FUNC":
+                    self._names.append(symbol)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a function that need not be: a weak symbol is 0 without it."""
+        return name in self.symbols and self.symbols[name].address != 0
+
+    def address(self, name: str) -> int:
+        """Return the address of a symbol that must be there."""
+        return self.symbols[name].address
+
+    @property
+    def text(self) -> tuple[int, int]:
+        """First address of the code and the one after it."""
+        return self.address("zs_text_start"), self.address("zs_text_end")
+
+    @cached_property
+    def _functions(self) -> list[Symbol]:
+        start, end = self.text
+        bare = {"zs_text_start", "zs_text_end", "zs_driver_start", "zs_driver_end"}
+        inside = [
+            symbol
+            for symbol in self._names
+            if start <= symbol.address < end and symbol.name not in bare
+        ]
+        return sorted(inside, key=lambda symbol: (symbol.address, symbol.size))
+
+    def function(self, address: int) -> Symbol | None:
+        """Return the function that an address of the code is in; None outside the code."""
+        start, end = self.text
+        index = bisect.bisect_right([symbol.address for symbol in self._functions], address) - 1
+        return self._functions[index] if start <= address < end and index >= 0 else None
+
+    def where(self, address: int) -> str:
+        """Name an address as ``function+0xoffset``, or as hexadecimal outside the code."""
+        symbol = self.function(address)
+        return f"{symbol.name}+{address - symbol.address:#x}" if symbol else f"{address:#x}"
+
+    def name(self, address: int) -> str:
+        """Name an address of code or data by its symbol, as hexadecimal if there is none."""
+        symbol = self.function(address) or next(
+            (s for s in self.symbols.values() if s.address <= address < s.address + s.size), None
+        )
+        if symbol is None:
+            return f"{address:#x}"
+        offset = address - symbol.address
+        return f"{symbol.name}+{offset:#x}" if offset else symbol.name
+
+    @cached_property
+    def instructions(self) -> dict[int, Instruction]:
+        """All instructions of the code by address; literal pools and padding are left out."""
+        decoder = capstone.Cs(self.target.capstone_arch, self.target.capstone_mode)
+        decoder.skipdata = True
+        start, end = self.text
+        base, data = self.sections[".text"]
+        # A bare label says nothing of where its code ends; what follows it is padding.
+        used = min(end, max(s.address + (s.size or 64) for s in self._functions))
+        marks = sorted((m for m in self._marks if start <= m[0] < used), key=lambda m: m[0])
+        found = {}
+        for (first, is_code), (behind, _) in pairwise([(start, True), *marks, (used, False)]):
+            if not is_code:
+                continue
+            code = data[first - base : behind - base]
+            for address, size, mnemonic, operands in decoder.disasm_lite(code, first):
+                if mnemonic != ".byte":
+                    found[address] = Instruction(address, size, mnemonic, operands)
+        return found
+
+    def disassemble(self, address: int) -> str:
+        """Return the instruction at ``address``, or ``?`` if there is none."""
+        found = self.instructions.get(address)
+        return found.text if found else "?"
+
+    @cached_property
+    def kinds(self) -> NDArray[np.uint8]:
+        """Kind of the instruction at each byte of the code, shape (bytes of code,)."""
+        start, end = self.text
+        kinds = np.zeros(end - start, np.uint8)
+        rules = self.target.instructions
+        for found in self.instructions.values():
+            text, kind = found.text, PLAIN
+            if rules.string and rules.string.search(text):
+                kind = STRING
+            elif rules.store_exclusive and rules.store_exclusive.search(text):
+                kind = STORE_EXCLUSIVE
+            elif rules.block_zero and rules.block_zero.search(text):
+                kind = BLOCK_ZERO
+            else:
+                for name, pattern in rules.tlb:
+                    if pattern.search(text):
+                        kind = TLB + TLB_KINDS.index(name)
+                        break
+            if rules.aligned and rules.aligned.search(text):
+                kind |= ALIGNED
+            kinds[found.address - start] = kind
+        return kinds
+
+    @cached_property
+    def classes(self) -> NDArray[np.uint8]:
+        """Class of the instruction at each byte of the code: index in CLASSES, shape (bytes,)."""
+        start, end = self.text
+        classes = np.full(end - start, CLASSES.index("alu"), np.uint8)
+        for found in self.instructions.values():
+            for name, pattern in self.target.instructions.classes:
+                if pattern.search(found.text):
+                    classes[found.address - start] = CLASSES.index(name)
+                    break
+        return classes
+
+    @cached_property
+    def operands(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Register (Unicorn's number) and displacement of every invalidate of one page.
+
+        Both by byte of the code, shape (bytes of code,).
+        """
+        start, end = self.text
+        register = np.zeros(end - start, np.uint16)
+        displacement = np.zeros(end - start, np.int64)
+        pattern = self.target.instructions.tlb_operand
+        for at in np.flatnonzero(np.isin(self.kinds & (ALIGNED - 1), (TLB, TLB + 1))).tolist():
+            match = pattern.search(self.instructions[start + at].text)
+            if match is None:
+                continue
+            register[at] = self.target.register(match[1])
+            if pattern.groups > 1 and match[3]:
+                displacement[at] = int(match[3], 0) * (-1 if match[2] == "-" else 1)
+        return register, displacement
+
+    def count(self, address: int, size: int) -> int:
+        """Return how many instructions the ``size`` bytes at ``address`` hold.
+
+        ZsemuError if one of them is none: what a strategy wrote as data cannot be counted.
+        """
+        end, number = address + size, 0
+        while address < end:
+            found = self.instructions.get(address)
+            if found is None:
+                raise ZsemuError(
+                    f"{self.where(address)}: executed, but not an instruction that Capstone knows;"
+                    " write it by its name, or with the assembler's .inst or .insn"
+                )
+            address += found.size
+            number += 1
+        return number

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One emulated CPU with its MMU on, over a Memory."""
+
+from types import ModuleType
+
+import unicorn
+from unicorn import arm64_const, arm_const
+from unicorn.unicorn_const import (
+    UC_ARCH_ARM64,
+    UC_CTL_IO_WRITE,
+    UC_CTL_TLB_FLUSH,
+    UC_PROT_ALL,
+)
+
+from zsemu.guest.hooks import Hooks
+from zsemu.guest.memory import RAM_BASE, Memory
+
+# Unicorn reserves 1 GiB of address space for translated code unless told otherwise.
+_CODE_BUFFER = 32 << 20
+
+
+class Fault(Exception):  # noqa: N818 - the field's word
+    """The guest could not go on; says why."""
+
+
+class Machine:
+    """A CPU that has booted: paging is on and ``zs_driver`` can be called.
+
+    Several machines over the same memory see each other's stores, but not each other's TLB: if
+    another one has changed the windows' entries, all translations are forgotten.
+    """
+
+    def __init__(self, memory: Memory, strict: Hooks | None = None) -> None:
+        """Boot. With ``strict``, those hooks serve the windows' page table as a device."""
+        target = memory.target
+        self.memory = memory
+        self.uc = unicorn.Uc(target.unicorn_arch, target.unicorn_mode)
+        self.uc.ctl_set_cpu_model(target.unicorn_cpu)
+        self.uc.ctl_set_tcg_buffer_size(_CODE_BUFFER)
+        if target.set_page_size:
+            self.uc.ctl_set_page_size(1 << memory.mmu_shift)
+        if strict is None:
+            self._map(0, memory.size)
+        else:
+            leaf, page = memory.window_leaf, 1 << memory.mmu_shift
+            self._map(0, leaf)
+            strict.attach_leaf(self.uc, RAM_BASE + leaf, page)
+            self._map(leaf + page, memory.size)
+        for register in target.coprocessor:
+            self.uc.reg_write(_coprocessor(target.unicorn_arch), register)
+        self._stop = memory.image.address("zs_stop")
+        self._driver = memory.image.address("zs_start_driver")
+        self._run(memory.image.address("zs_start_boot"))
+        self._left = self._entries()
+
+    def drive(self) -> None:
+        """Run ``zs_driver`` over the batch in memory; Fault if the guest cannot go on."""
+        if self._entries() != self._left:
+            self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
+        self._run(self._driver)
+        self._left = self._entries()
+
+    def _entries(self) -> bytes:
+        memory = self.memory
+        return memory.ram[memory.window_leaf :][: memory.window_entries].tobytes()
+
+    def _map(self, start: int, end: int) -> None:
+        address = self.memory.ram.ctypes.data + start
+        self.uc.mem_map_ptr(RAM_BASE + start, end - start, UC_PROT_ALL, address)
+
+    def _run(self, start: int) -> None:
+        try:
+            self.uc.emu_start(start, self._stop)
+        except unicorn.UcError as error:
+            raise Fault(str(error)) from error
+
+
+def _coprocessor(arch: int) -> int:
+    module: ModuleType = arm64_const if arch == UC_ARCH_ARM64 else arm_const
+    prefix = "UC_ARM64" if module is arm64_const else "UC_ARM"
+    return int(getattr(module, f"{prefix}_REG_CP_REG"))

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guest memory: what lies where in RAM, what the guest maps of it, and the host's views of it.
+
+RAM is one NumPy array that Unicorn maps in place. Everything is apart from everything else by
+pages that the guest does not map, and so are the pages of the pool from each other, so that a
+stray access faults.
+"""
+
+import mmap
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.errors import ZsemuError
+from zsemu.guest.image import Image
+from zsemu.guest.structures import MAX_RANGES, ZSPAGE_SIZE, layout
+
+RAM_BASE: Final = 0x4000_0000
+"""physical address of the RAM, and both of the image: arch/image.lds"""
+
+# Regions of memory as native/hooks.c has them: those of counts.REGIONS, and the descriptors.
+POOL, BUFFER, CALLER, PAGETABLE, STATE, BATCH, STACK, CODE, OTHER, _, ZSPAGE = range(11)
+
+_ALIGN = 1 << 16  # the largest page of any target
+_STACK = 1 << 16
+_ROOT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything a run needs."""
+
+    cpus: int
+    operations: int
+    """in a batch"""
+    arena: int
+    """bytes of callers' buffers in a batch"""
+    zspages: int
+    """descriptors"""
+    pages: int
+    """of the pool"""
+    shapes: int = 1 << 22
+    states: int = 1 << 20
+    """pairs (shape, state); a power of two"""
+
+
+class Memory:
+    """The RAM of one run. Offsets are from its start; ``ram`` has dtype uint8."""
+
+    WINDOW_PAGES: Final = 4
+    """pages of window address space for each CPU: two, and two that stay empty"""
+
+    def __init__(self, image: Image, sizes: Sizes, page_shift: int) -> None:
+        target = image.target
+        self.image, self.sizes, self.target = image, sizes, target
+        self.page_shift = page_shift
+        self.page_size = page = 1 << page_shift
+        # Where the MMU has no such page, zsmalloc's page is several of the MMU's.
+        self.mmu_shift = page_shift if page_shift in target.page_shifts else 12
+        if sizes.cpus * self.WINDOW_PAGES > 256:
+            raise ZsemuError(
+                f"the trace has {sizes.cpus} CPUs; at most {256 // self.WINDOW_PAGES} fit"
+            )
+        self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
+        self._marks: list[tuple[int, int, int]] = []
+        self._end = 0
+
+        types = layout(target)
+        self.types = types
+        text = image.address("zs_text_start")
+        data, data_end = image.address("zs_data_start"), image.address("zs_data_end")
+        stop = image.address("zs_stop")
+        self._end = data_end - RAM_BASE
+        self._map(text, text - RAM_BASE, stop + _ALIGN - text, CODE, execute=True)
+        self._map(data, data - RAM_BASE, data_end - data, OTHER, write=True)
+        self._mark(text - RAM_BASE, stop + _ALIGN - text, CODE)
+        self._mark(data - RAM_BASE, data_end - data, OTHER)
+
+        stack = self._place(_STACK, STACK)
+        self.area = self._place(sizes.cpus * 2 * page, STATE, apart=True)
+        self.buffer = self._place(sizes.cpus * 2 * page, BUFFER, apart=True)
+        self.area_stride = 2 * page
+        self.ops = self._place(sizes.operations * types.op.itemsize, BATCH)
+        self.known = self._place(sizes.shapes, BATCH)
+        self.states = self._place(sizes.states * 8, BATCH)
+        self.zspages = self._place(sizes.zspages * ZSPAGE_SIZE, ZSPAGE)
+        self.arena = self._place(sizes.arena, CALLER)
+        self.window_leaf = self._place(_ALIGN, PAGETABLE)
+        self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
+        self.window_entries = sizes.cpus * self.WINDOW_PAGES * target.pte_size
+        """bytes in use of the windows' page table"""
+        self.root = self._take(_ROOT)
+        # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
+        tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
+        self.size = self._end
+        if target.word_bits == 32 and target.direct_map + RAM_BASE + self.size > 1 << 32:
+            raise ZsemuError(
+                f"the trace needs {self.size >> 20} MiB of memory on {target.name}, more than its"
+                " direct map holds: choose fewer --operations"
+            )
+
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._mapping = mmap.mmap(-1, self.size, flags=flags)
+        self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
+        for address, content in image.sections.values():
+            offset = address - RAM_BASE
+            self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
+        self._describe(stack, tables)
+
+    def _take(self, size: int) -> int:
+        """Return the offset of ``size`` new bytes, behind a gap that nothing maps."""
+        start = (self._end + 2 * _ALIGN - 1) // _ALIGN * _ALIGN
+        self._end = (start + size + _ALIGN - 1) // _ALIGN * _ALIGN
+        return start
+
+    def _place(self, size: int, region: int, *, apart: bool = False) -> int:
+        """Take and map a region read-write; ``apart`` maps every second of its pages only."""
+        size = (max(size, 1) + self.page_size - 1) // self.page_size * self.page_size
+        start = self._take(size)
+        virtual = self.target.direct_map + RAM_BASE + start
+        self._map(virtual, start, size, region, write=True, apart=apart)
+        self._mark(start, size, region)
+        return start
+
+    def _mark(self, start: int, size: int, region: int) -> None:
+        self._marks.append((start, size, region))
+
+    def _map(
+        self,
+        virtual: int,
+        start: int,
+        size: int,
+        region: int,
+        *,
+        write: bool = False,
+        execute: bool = False,
+        apart: bool = False,
+    ) -> None:
+        pages = size >> self.mmu_shift
+        run = (self.page_size >> self.mmu_shift) if apart else pages
+        self._ranges.append(
+            (virtual, RAM_BASE + start, pages, run, run if apart else 0, int(write), int(execute))
+        )
+
+    def _describe(self, stack: int, tables: int) -> None:
+        """Write ``zs_boot_info`` and ``zs_direct_map``."""
+        target = self.target
+        boot = self.view_symbol("zs_boot_info", self.types.boot)
+        boot["stack_phys"] = RAM_BASE + stack + _STACK
+        boot["stack_virt"] = self.virtual(stack) + _STACK
+        boot["root"] = RAM_BASE + self.root
+        boot["tables"] = RAM_BASE + tables
+        boot["window"] = target.window
+        boot["window_leaf"] = RAM_BASE + self.window_leaf
+        boot["nr_ranges"] = len(self._ranges)
+        assert len(self._ranges) <= MAX_RANGES
+        for index, row in enumerate(self._ranges):
+            boot["range"][0, index] = row
+        self.view_symbol("zs_direct_map", self.types.word)[0] = target.direct_map
+
+        self.batch = self.view_symbol("zs_batch", self.types.batch)
+        batch = self.batch
+        batch["ops"] = self.virtual(self.ops)
+        batch["known"] = self.virtual(self.known)
+        batch["known_state"] = self.virtual(self.states)
+        batch["known_mask"] = self.sizes.states - 1
+        batch["area"] = self.virtual(self.area)
+        batch["area_stride"] = self.area_stride
+        for cpu in range(self.sizes.cpus):
+            area = self.view(self.area + cpu * self.area_stride, self.types.area, 1)
+            area["cpu"] = cpu
+            area["buffer"] = self.virtual(self.buffer + cpu * self.area_stride)
+            # The first page of each CPU's four stays empty, so that windows have guards.
+            page = cpu * self.WINDOW_PAGES + 1
+            area["window"] = target.window + (page << self.mmu_shift)
+            area["window_pte"] = self.virtual(self.window_leaf) + page * target.pte_size
+
+    def view(self, offset: int, dtype: np.dtype[np.generic], count: int) -> NDArray[Any]:
+        """Return ``count`` items of ``dtype`` at ``offset``, in place."""
+        return np.frombuffer(self._mapping, dtype, count, offset)
+
+    def view_symbol(self, name: str, dtype: np.dtype[np.generic]) -> NDArray[Any]:
+        """Return the variable ``name`` of the image, in place, shape (1,)."""
+        return self.view(self.image.address(name) - RAM_BASE, dtype, 1)
+
+    def virtual(self, offset: int) -> int:
+        """Return the address in the guest's direct map."""
+        return self.target.direct_map + RAM_BASE + offset
+
+    def describe(self, offset: int) -> str:
+        """Say in words what lies at an offset in RAM."""
+        names = {
+            POOL: "the pool",
+            BUFFER: "the per-CPU buffer",
+            CALLER: "a caller's buffer",
+            PAGETABLE: "the windows' page table",
+            STATE: "the per-CPU area",
+            BATCH: "the batch's records",
+            STACK: "the stack",
+            CODE: "the code",
+            OTHER: "static data",
+            ZSPAGE: "the zspage descriptor",
+        }
+        for start, size, region in self._marks:
+            if start <= offset < start + size and region in names:
+                local = offset - start
+                if region in (POOL, BUFFER, STATE):
+                    number = local // (2 * self.page_size)
+                    what = "page" if region == POOL else "CPU"
+                    local -= number * 2 * self.page_size
+                    return f"{names[region]}, {what} {number}, byte {local:#x}"
+                return f"{names[region]}, byte {local:#x}"
+        return "memory that is nobody's"
+
+    def page_offset(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the offsets in RAM of pages of the pool."""
+        return self.pool + pages * 2 * self.page_size
+
+    def pfn(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the page frame numbers of pages of the pool."""
+        return (RAM_BASE + self.page_offset(pages)) >> self.page_shift
+
+    def regions(self) -> NDArray[np.uint8]:
+        """Return the region of every page of RAM, shape (pages of RAM,)."""
+        regions = np.full((self.size >> self.page_shift) + 1, OTHER, np.uint8)
+        for start, size, region in self._marks:
+            regions[start >> self.page_shift : (start + size - 1 >> self.page_shift) + 1] = region
+        return regions

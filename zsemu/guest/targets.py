@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The architectures: what ``arch/<name>/target.toml`` says, as data."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any, Literal
+
+import capstone
+import unicorn
+import unicorn.arm64_const
+import unicorn.arm_const
+import unicorn.riscv_const
+import unicorn.unicorn_const
+import unicorn.x86_const
+
+from zsemu.counts import TLB_KINDS
+from zsemu.errors import ZsemuError
+from zsemu.paths import ARCH
+
+_UNICORN_CONSTANTS: tuple[ModuleType, ...] = (
+    unicorn.unicorn_const,
+    unicorn.x86_const,
+    unicorn.arm_const,
+    unicorn.arm64_const,
+    unicorn.riscv_const,
+)
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """Regular expressions over ``mnemonic operands`` as Capstone writes them; None: no such."""
+
+    string: re.Pattern[str] | None
+    """repeated by a prefix: retired once, however many rounds"""
+    store_exclusive: re.Pattern[str] | None
+    """for which Unicorn reports a read that is not the guest's"""
+    block_zero: re.Pattern[str] | None
+    """which Unicorn reports byte by byte: one store of a whole block"""
+    vector: re.Pattern[str]
+    """operands that kernel code must not use"""
+    tlb: tuple[tuple[str, re.Pattern[str]], ...]
+    """(one of TLB_KINDS, its expression), broadcast ones first: they are the more special"""
+    tlb_operand: re.Pattern[str]
+    """of an invalidate of one page: register, and perhaps sign and displacement"""
+    tlb_operand_shift: int
+    """by which the address in that register is shifted right"""
+    aligned: re.Pattern[str] | None
+    """those whose memory accesses must be aligned"""
+    classes: tuple[tuple[str, re.Pattern[str]], ...]
+    """(one of CLASSES, its expression): the first that is found decides; else alu"""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A way in which an instruction names an address."""
+
+    pattern: re.Pattern[str]
+    """over ``mnemonic operands``; its group ``n`` is a number, ``register`` what it is added to,
+    ``sets`` the register that holds the sum from here on"""
+    base: Literal["zero", "start", "end", "register"]
+    """to what the number is added: nothing, the instruction's own address, the one behind it, or
+    what a register holds"""
+    shift: int
+    """by which the number is shifted left before"""
+    plus: int
+    """what is added besides"""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the compilers are told, beyond what is the same for all targets."""
+
+    flags: tuple[str, ...]
+    """for the clang family"""
+    gcc_flags: tuple[str, ...]
+    triple: str
+    """of zig"""
+    cpu: str
+    """of zig: general registers only"""
+    clang: tuple[str, ...]
+    """target selection of clang"""
+    gcc: str
+    """Debian's cross compiler"""
+    gcc_package: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """One architecture."""
+
+    name: str
+    description: str
+    word_bits: int
+    byte_order: Literal["little", "big"]
+    physical_bits: int
+    """MAX_POSSIBLE_PHYSMEM_BITS of its kernel: decides the number of index bits of a handle"""
+    pte_size: int
+    """bytes of a page-table entry"""
+    pte_present: int
+    """mask: an entry is present if any of these bits is set"""
+    page_shifts: tuple[int, ...]
+    """sizes of page, as shifts, that its MMU has"""
+    direct_map: int
+    """virtual address at which physical address 0 appears"""
+    window: int
+    """virtual address of the per-CPU windows"""
+    cpu_model: str
+    """Unicorn's name of the CPU"""
+    unicorn_arch: int
+    unicorn_mode: int
+    unicorn_cpu: int
+    pc: int
+    """Unicorn's number of the program counter"""
+    registers: str
+    """what Unicorn's constants of this architecture's registers begin with"""
+    set_page_size: bool
+    coprocessor: tuple[tuple[int, ...], ...]
+    """system registers to write before the start: crn, crm, op0, op1, op2, value"""
+    capstone_arch: int
+    capstone_mode: int
+    instructions: Instructions
+    references: tuple[Reference, ...]
+    """the first that fits says what an instruction refers to"""
+    build: Build
+
+    def register(self, name: str) -> int:
+        """Return Unicorn's number of the register that Capstone calls ``name``."""
+        return _constant(self.registers + name.upper())
+
+    @property
+    def word(self) -> int:
+        """Bytes of a machine word."""
+        return self.word_bits // 8
+
+
+def _constant(name: str) -> int:
+    for module in _UNICORN_CONSTANTS:
+        if hasattr(module, name):
+            return int(getattr(module, name))
+    raise ZsemuError(f"Unicorn has no constant {name}; see arch/*/target.toml")
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    return re.compile(text) if text else None
+
+
+def _instructions(data: dict[str, Any]) -> Instructions:
+    tlb = [(kind, data.get(f"tlb_{kind}", "")) for kind in TLB_KINDS]
+    tlb.sort(key=lambda pair: not pair[0].endswith("broadcast"))
+    return Instructions(
+        string=_pattern(data["string"]),
+        store_exclusive=_pattern(data["store_exclusive"]),
+        block_zero=_pattern(data.get("block_zero", "")),
+        vector=re.compile(data["vector"]),
+        tlb_operand=re.compile(data["tlb_operand"]),
+        tlb_operand_shift=int(data.get("tlb_operand_shift", 0)),
+        aligned=_pattern(data["aligned"]),
+        tlb=tuple((kind, re.compile(text)) for kind, text in tlb if text),
+        classes=tuple(
+            (name, re.compile(data[name])) for name in ("branch", "system", "store", "load")
+        ),
+    )
+
+
+def _reference(data: dict[str, Any]) -> Reference:
+    return Reference(
+        re.compile(data["pattern"]), data["from"], data.get("shift", 0), data.get("plus", 0)
+    )
+
+
+def _mode(module: ModuleType, names: list[str]) -> int:
+    mode = 0
+    for name in names:
+        mode |= int(getattr(module, name))
+    return mode
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the architectures' names: the 64-bit one of each family before its 32-bit one."""
+    order = ("x86_64", "i386", "aarch64", "arm", "riscv64", "riscv32")
+    found = {path.parent.name for path in ARCH.glob("*/target.toml")}
+    return tuple(sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n)))
+
+
+@cache
+def target(name: str) -> Target:
+    """Read one architecture; ZsemuError names the valid ones if there is no such."""
+    if name not in names():
+        raise ZsemuError(f"no architecture {name!r}: there are {', '.join(names())}")
+    with (ARCH / name / "target.toml").open("rb") as stream:
+        data = tomllib.load(stream)
+    engine, decoder, build = data["unicorn"], data["capstone"], data["build"]
+    return Target(
+        name=name,
+        description=data["description"],
+        word_bits=data["word_bits"],
+        byte_order=data["byte_order"],
+        physical_bits=data["physical_bits"],
+        pte_size=data["pte_size"],
+        pte_present=data["pte_present"],
+        page_shifts=tuple(data["page_shifts"]),
+        direct_map=data["direct_map"],
+        window=data["window"],
+        cpu_model=engine["cpu"].removeprefix("UC_CPU_"),
+        unicorn_arch=_constant(engine["arch"]),
+        unicorn_mode=_mode(unicorn.unicorn_const, engine["mode"]),
+        unicorn_cpu=_constant(engine["cpu"]),
+        pc=_constant(engine["pc"]),
+        registers=engine["registers"],
+        set_page_size=engine.get("set_page_size", False),
+        coprocessor=tuple(tuple(row) for row in engine.get("coprocessor", [])),
+        capstone_arch=int(getattr(capstone, decoder["arch"])),
+        capstone_mode=_mode(capstone, decoder["mode"]),
+        instructions=_instructions(data["instructions"]),
+        references=tuple(_reference(each) for each in data.get("references", ())),
+        build=Build(
+            flags=tuple(build["flags"]),
+            gcc_flags=tuple(build["gcc_flags"]),
+            triple=build["triple"],
+            cpu=build["cpu"],
+            clang=tuple(build["clang"]),
+            gcc=build["gcc"],
+            gcc_package=build["gcc_package"],
+        ),
+    )

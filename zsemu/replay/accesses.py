@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Accesses: the copies between object and caller's buffer, measured apart from the strategy.
+
+Where a strategy does the same for objects of all lengths (lengths.py), an operation's cost is
+that of its shape and that of its access. The driver's code for that is the same for all strategies.
+What it costs depends on the mode, the length, how the object is aligned, and whether the strategy
+handed out the caller's own buffer; where the object is decides only the region that its bytes count
+for, and how many cache lines they are. When a trace has been replayed, each access that has
+occurred is made once more, from memory that nobody needs any more, and observed.
+
+A key is all that an access depends on: 31 bits, 0 for none.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.counts import COLUMNS, LINE, REGIONS, TRAFFIC
+from zsemu.guest.memory import BATCH, OTHER, POOL, ZSPAGE, Memory
+from zsemu.guest.structures import Kind
+from zsemu.replay.batch import MODES, Batch
+from zsemu.traces.trace import Operation
+
+_ALIGN: Final = 16
+"""bytes: what an access may depend on of its place in a line is its place in so many"""
+
+# From the lowest bit on: operation, whether the span is the caller's buffer, place in a line,
+# length; region.
+_OWN, _PLACE, _LENGTH, _REGION = (np.uint64(shift) for shift in (3, 4, 10, 27))
+
+
+def _field(keys: NDArray[np.uint64], shift: np.uint64, bits: int) -> NDArray[np.int64]:
+    return (keys >> shift & np.uint64((1 << bits) - 1)).astype(np.int64)
+
+
+def keys(batch: Batch, memory: Memory, regions: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return the key of the access of each operation that has been run, shape (n,).
+
+    ``regions`` is memory.regions(). Of an operation that maps nothing, or did not find its object
+    in one piece, the key means nothing.
+    """
+    ops = batch.ops
+    span = ops["span"].astype(np.uint64)
+    page = (span - np.uint64(memory.virtual(0))) >> np.uint64(memory.page_shift)
+    inside = page < len(regions)
+    region = regions[np.where(inside, page, 0).astype(np.int64)]
+    # No object is in a zspage's descriptor.
+    region = np.where(inside & (region != ZSPAGE), region, OTHER)
+    window = memory.sizes.cpus * memory.WINDOW_PAGES << memory.mmu_shift
+    region[span - np.uint64(memory.target.window) < window] = POOL
+    key = batch.operation.astype(np.uint64)
+    key |= (span == ops["caller"]).astype(np.uint64) << _OWN
+    key |= span % np.uint64(LINE) << _PLACE
+    key |= ops["length"].astype(np.uint64) << _LENGTH
+    return key | region.astype(np.uint64) << _REGION
+
+
+def kind(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return for each access the one that is to be measured for it: a key of no region; (n,)."""
+    place = _field(keys, _PLACE, 6) % _ALIGN
+    kept = keys & ~np.uint64(LINE - 1 << int(_PLACE) | 0xF << int(_REGION))
+    return kept | place.astype(np.uint64) << _PLACE
+
+
+def prepare(kinds: NDArray[np.uint64], memory: Memory) -> None:
+    """Write accesses into guest memory as operations; what they access is no longer of use."""
+    operation = _field(kinds, np.uint64(0), 3)
+    ops = memory.view(memory.ops, memory.types.op, len(kinds))
+    ops[:] = np.zeros((), ops.dtype)
+    ops["kind"], ops["mode"] = Kind.ACCESS, MODES[operation]
+    ops["zspage"] = memory.virtual(memory.zspages)
+    ops["length"] = _field(kinds, _LENGTH, 17)
+    caller = memory.virtual(memory.arena)
+    ops["caller"], ops["update"] = caller, caller + memory.sizes.arena // 2 // LINE * LINE
+    # In a region that no access has to do with otherwise.
+    other = memory.virtual(memory.known) + _field(kinds, _PLACE, 6)
+    ops["span"] = np.where(_field(kinds, _OWN, 1), caller, other)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What accesses cost."""
+
+    kinds: NDArray[np.uint64]
+    """ascending, shape (kinds,)"""
+    rows: NDArray[np.uint32]
+    """of each the phase of the access, shape (kinds, columns)"""
+
+    def cost(self, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        """Return what accesses cost whose kinds have been measured, shape (n, columns).
+
+        Nothing for key 0.
+        """
+        found = np.zeros((len(keys), len(COLUMNS)), np.uint32)
+        there = keys > 0
+        found[there] = self._cost(keys[there])
+        return found
+
+    def _cost(self, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
+        found = self.rows[np.searchsorted(self.kinds, kind(keys))]
+        place, length = _field(keys, _PLACE, 6), _field(keys, _LENGTH, 17)
+        lines = (place + length - 1) // LINE - (place % _ALIGN + length - 1) // LINE
+        found[:, COLUMNS.index("lines_touched")] += lines.astype(np.uint32)
+        writes = _field(keys, np.uint64(0), 3) != Operation.READ
+        found[:, COLUMNS.index("lines_dirtied")] += (lines * writes).astype(np.uint32)
+
+        at, region = np.arange(len(keys)), _field(keys, _REGION, 4)
+        for name in TRAFFIC:
+            column = COLUMNS.index(f"{REGIONS[BATCH]}.{name}")
+            amount = found[:, column].copy()
+            found[:, column] = 0
+            real = np.array([COLUMNS.index(f"{one}.{name}") for one in REGIONS])[region]
+            found[at, real] += amount
+        return found

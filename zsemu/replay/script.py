@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scripts: operations placed by hand, for what no trace holds.
+
+A script chooses zspage and slot itself, moves objects as compaction does, migrates pages, and holds
+a map while other operations run. It becomes a Work and is replayed like a trace.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from zsemu.errors import ZsemuError
+from zsemu.guest.structures import Kind, Mode
+from zsemu.replay.placed_trace import Script, Work, cut
+from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.zsmalloc.geometry import Geometry
+from zsemu.zsmalloc.placement import Placed
+
+_ACCESS = {Mode.RO: Operation.READ, Mode.WO: Operation.WRITE, Mode.RW: Operation.UPDATE}
+
+
+@dataclass
+class _Row:
+    operation: Operation
+    object: int
+    length: int
+    cpu: int
+    zspage: int
+    slot: int
+    text: str
+    """what it does in words; empty where that is part of the row before"""
+    kind: int
+    mode: int = 0
+    held: int = 0
+    partner: int = -1
+    target: tuple[int, int] = (0, 0)
+    opens: bool = False
+    page: int = -1
+    """of a migration; else the slot's"""
+
+
+@dataclass
+class _Object:
+    zspage: int
+    slot: int
+    length: int
+    alive: bool = True
+
+
+@dataclass
+class Builder:
+    """Collects operations; every method appends one, or the few that it takes."""
+
+    geometry: Geometry
+    page_order: str = "ascending"
+    _rows: list[_Row] = field(default_factory=list)
+    _objects: list[_Object] = field(default_factory=list)
+    _zspages: list[int] = field(default_factory=list)
+    """class of each"""
+    _used: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(zspage, slot) -> object"""
+    _held: dict[int, int] = field(default_factory=dict)
+    """number of a lasting map -> the operation that began it"""
+
+    def zspage(self, class_index: int) -> int:
+        """Return a new zspage of a class; its first allocation creates it."""
+        self._zspages.append(class_index)
+        return len(self._zspages) - 1
+
+    def free_slots(self, zspage: int, like: int | None = None) -> list[int]:
+        """Return the slots of a zspage that hold no object; only those split as ``like``'s is."""
+        slots = self.geometry.slots_of(self._zspages[zspage])
+        free = [slot for slot in range(len(slots)) if (zspage, slot) not in self._used]
+        if like is None:
+            return free
+        own = self._objects[like].slot
+        same = slots.spans == slots.spans[own]
+        if slots.spans[own]:
+            same &= slots.offset == slots.offset[own]
+        return [slot for slot in free if same[slot]]
+
+    def vacant(self, zspage: int, slot: int) -> bool:
+        """Return whether a slot holds no object."""
+        return (zspage, slot) not in self._used
+
+    def live(self) -> list[int]:
+        """Return the objects that are alive."""
+        return sorted(self._used.values())
+
+    def where(self, object_: int) -> tuple[int, int]:
+        """Return zspage and slot of an object."""
+        found = self._objects[object_]
+        return found.zspage, found.slot
+
+    def opened(self, zspage: int) -> bool:
+        """Return whether a zspage exists: its first allocation creates it."""
+        return any(row.zspage == zspage for row in self._rows)
+
+    def class_of(self, zspage: int) -> int:
+        """Return the class of a zspage."""
+        return self._zspages[zspage]
+
+    def capacity(self, zspage: int) -> int:
+        """Return the longest payload of a slot, in bytes."""
+        class_index = self._zspages[zspage]
+        return int(self.geometry.sizes[class_index] - self.geometry.headers[class_index])
+
+    def _add(
+        self,
+        operation: Operation,
+        object_: int,
+        length: int,
+        cpu: int,
+        text: str,
+        kind: int | None = None,
+        **more: int | bool | tuple[int, int],
+    ) -> None:
+        at = self._objects[object_]
+        self._rows.append(
+            _Row(
+                operation,
+                object_,
+                length,
+                cpu,
+                at.zspage,
+                at.slot,
+                text,
+                int(operation if kind is None else kind),
+                **more,  # type: ignore[arg-type]
+            )
+        )
+
+    def allocate(self, zspage: int, slot: int, length: int, cpu: int = 0) -> int:
+        """Put a new object into a free slot and return its number."""
+        if (zspage, slot) in self._used:
+            raise ZsemuError(f"slot {slot} of zspage {zspage} is in use")
+        opens = not self.opened(zspage)
+        number = len(self._objects)
+        self._objects.append(_Object(zspage, slot, length))
+        self._used[zspage, slot] = number
+        text = f"allocate {number} {length} zspage {zspage} slot {slot}"
+        self._add(Operation.ALLOCATE, number, length, cpu, text, opens=opens)
+        return number
+
+    def free(self, object_: int, cpu: int = 0) -> None:
+        """Free an object."""
+        found = self._objects[object_]
+        del self._used[found.zspage, found.slot]
+        found.alive = False
+        self._add(Operation.FREE, object_, found.length, cpu, f"free {object_}")
+
+    def use(self, operation: Operation, object_: int, length: int = 0, cpu: int = 0) -> None:
+        """Read, write or update an object: all of it, or its first ``length`` bytes."""
+        length = length or self._objects[object_].length
+        text = f"{operation.name.lower()} {object_} {length}"
+        self._add(operation, object_, length, cpu, text)
+
+    def settle(self, object_: int, cpu: int = 0) -> None:
+        """Let the strategy put everything of a slot back in place."""
+        self._settle(object_, cpu, f"settle {object_}")
+
+    def _settle(self, object_: int, cpu: int, text: str) -> None:
+        length = self._objects[object_].length
+        self._add(Operation.FREE, object_, length, cpu, text, Kind.SETTLE)
+
+    def compact(self, object_: int, zspage: int, slot: int, cpu: int = 0) -> None:
+        """Move an object to a free slot of the same class, as zs_object_copy() does."""
+        found = self._objects[object_]
+        if (zspage, slot) in self._used or self._zspages[zspage] != self._zspages[found.zspage]:
+            raise ZsemuError(f"object {object_} cannot move to slot {slot} of zspage {zspage}")
+        self._settle(object_, cpu, f"compact {object_} to zspage {zspage} slot {slot}")
+        # The free slot, too: its first word is about to be overwritten.
+        old = (found.zspage, found.slot)
+        found.zspage, found.slot = zspage, slot
+        self._settle(object_, cpu, "")
+        found.zspage, found.slot = old
+        self._add(Operation.FREE, object_, found.length, cpu, "", Kind.MOVE, target=(zspage, slot))
+        del self._used[old]
+        found.zspage, found.slot = zspage, slot
+        self._used[zspage, slot] = object_
+
+    def migrate(self, zspage: int, page: int, cpu: int = 0) -> None:
+        """Move a page of a zspage to another frame; every slot that starts in it is settled."""
+        slots = self.geometry.slots_of(self._zspages[zspage])
+        number = next(self._used[key] for key in self._used if key[0] == zspage)
+        anchor = self._objects[number]
+        text = f"migrate zspage {zspage} page {page}"
+        for slot in np.flatnonzero(slots.page == page).tolist():
+            old = anchor.slot
+            anchor.slot = slot
+            self._settle(number, cpu, text)
+            anchor.slot = old
+            text = ""
+        self._add(Operation.FREE, number, anchor.length, cpu, text, Kind.MIGRATE, page=page)
+
+    def hold(self, object_: int, mode: Mode, held: int, cpu: int = 0) -> None:
+        """Map an object and keep it mapped, as map number ``held``."""
+        self._held[held] = len(self._rows)
+        length = self._objects[object_].length
+        text = f"map {object_} {mode.name} as {held}"
+        self._add(_ACCESS[mode], object_, length, cpu, text, Kind.HOLD, mode=int(mode), held=held)
+
+    def release(self, held: int, cpu: int | None = None) -> None:
+        """Use and unmap map number ``held``, on its own CPU or another."""
+        began = self._held.pop(held)
+        row = self._rows[began]
+        text = f"unmap {held}"
+        self._add(
+            Operation.READ if row.mode == Mode.RO else Operation.FREE,
+            row.object,
+            row.length,
+            row.cpu if cpu is None else cpu,
+            text,
+            Kind.RELEASE,
+            mode=row.mode,
+            held=held,
+            partner=began,
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def lines(self) -> list[str]:
+        """Return the script in words, as script_text.py reads it: the zspages, then the operations.
+
+        The number before an operation is that of its first row, which violations name.
+        """
+        geometry = self.geometry
+        lines = [f"geometry {geometry.name} page-size {geometry.page_size} {self.page_order}"]
+        for number in sorted({row.zspage for row in self._rows}):
+            size = geometry.sizes[self._zspages[number]]
+            lines.append(f"zspage {number} class {size}")
+        for number, row in enumerate(self._rows):
+            if row.text:
+                lines.append(f"{number:4} cpu {row.cpu}: {row.text}")
+        return lines
+
+    def work(self) -> Work:
+        """Return what has been collected as a Work."""
+        rows, geometry = self._rows, self.geometry
+        for number in self.live():
+            # The read-back finds an object where its last operation left it.
+            last_kind = next(row.kind for row in reversed(rows) if row.object == number)
+            if last_kind in (Kind.SETTLE, Kind.MOVE, Kind.MIGRATE):
+                self.use(Operation.READ, number)
+        zspage = np.array([row.zspage for row in rows], np.int64)
+        slot = np.array([row.slot for row in rows], np.int64)
+        classes = np.array(self._zspages, np.int64)[zspage]
+        slots = geometry.locate(classes, slot)
+        page = np.array([row.page for row in rows], np.int32)
+        time = np.arange(len(rows), dtype=np.int64)
+        trace = Trace(
+            "script",
+            Metadata("none", geometry.name, geometry.page_size, "made by zsemu check"),
+            np.array([row.operation for row in rows], np.uint8),
+            np.array([row.object for row in rows], np.uint32),
+            np.array([row.length for row in rows], np.uint32),
+            np.array([row.cpu for row in rows], np.uint16),
+            time,
+            time,
+        )
+        placed = Placed(
+            zspage=zspage,
+            slot=slot.astype(np.int32),
+            page=np.where(page >= 0, page, slots.page).astype(np.int32),
+            offset=slots.offset,
+            class_index=classes.astype(np.int32),
+            spans=slots.spans,
+            opens=np.array([row.opens for row in rows], bool),
+            closes=np.zeros(len(rows), bool),
+        )
+        kind = np.array([row.kind for row in rows], np.uint8)
+        # A migration is the last of its batch: what comes after finds the new page.
+        cuts = np.flatnonzero(kind == Kind.MIGRATE) + 1
+        # A map ends in the batch in which it began.
+        held = np.cumsum(kind == Kind.HOLD) - np.cumsum(kind == Kind.RELEASE)
+        used = sorted({row.zspage for row in rows})
+        last = {row.object: index for index, row in enumerate(rows)}
+        live = [last[number] for number in self.live()]
+        return Work(
+            trace=trace,
+            geometry=geometry,
+            placed=placed,
+            bounds=np.unique(np.concatenate([cut(trace, held == 0), cuts])),
+            live=np.array(live, np.int64),
+            zspages=len(self._zspages),
+            pages=int(sum(geometry.pages[self._zspages[number]] for number in used))
+            + 1
+            + len(cuts),
+            page_order=self.page_order,
+            script=Script(
+                kind=kind,
+                mode=np.array([row.mode for row in rows], np.uint8),
+                held=np.array([row.held for row in rows], np.uint8),
+                partner=np.array([row.partner for row in rows], np.int64),
+                target=np.array([row.target for row in rows], np.int64).reshape(-1, 2),
+            ),
+        )

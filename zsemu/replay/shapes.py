@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Shapes: operations that cost the same, each measured once and multiplied by how often it occurs.
+
+A shape is what can matter of what a strategy receives, and the state in the page words around the
+slot. For an object that does not span the place matters only as far as cache lines and the slots
+beside it are concerned. Where the length does not matter (lengths.py), an operation has a shape
+and an access (accesses.py). The sums are held against block hits in every run (replay.py).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.counts import COLUMNS, LINE, PHASES
+from zsemu.zsmalloc.geometry import Geometry
+from zsemu.zsmalloc.placement import Placed
+
+
+def static_keys(
+    operation: NDArray[np.uint8],
+    length: NDArray[np.int64],
+    placed: Placed,
+    index: NDArray[np.int64],
+    geometry: Geometry,
+    *,
+    by_length: NDArray[np.bool_],
+    by_slot: bool,
+    settles: bool,
+) -> NDArray[np.uint64]:
+    """Return what is known of each operation's shape before it runs, shape (n,).
+
+    ``operation`` and ``length`` are those of n operations, ``index`` where they are in ``placed``.
+    ``by_length``, shape (operations, 2), is for which operations the length matters: on objects
+    that do not span, and on those that do; ``by_slot`` is whether it matters in which slot a
+    spanning object is, and not only of which class. ``settles`` is whether the strategy has
+    zs_settle(): if it leaves something in other slots, what lies around an object that does not
+    span matters, too.
+    """
+    class_index, offset = placed.class_index[index], placed.offset[index]
+    spans = placed.spans[index]
+    matters = by_length[operation, spans.astype(np.int64)]
+    slot = class_index.astype(np.uint64) << np.uint64(16)
+    if by_slot:
+        slot |= placed.slot[index].astype(np.uint64)
+    # What tells whether a slot before it reaches into its page.
+    inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
+    first = ((offset < geometry.sizes[class_index]) & settles).astype(np.uint64) << np.uint64(7)
+    place = (offset % LINE).astype(np.uint64) | inner | first
+    key = operation.astype(np.uint64)
+    key |= spans.astype(np.uint64) << np.uint64(3)
+    key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
+    key |= np.where(matters, length, 0).astype(np.uint64) << np.uint64(5)
+    return key | np.where(spans, slot, place) << np.uint64(24)
+
+
+class Index:
+    """Gives every distinct 64-bit key a number, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._keys = np.empty(0, np.uint64)
+        self._numbers = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Return all keys in the order of their numbers, shape (keys,)."""
+        keys: NDArray[np.uint64] = self._keys[np.argsort(self._numbers)]
+        return keys
+
+    def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the number of each key, new ones included, same shape."""
+        distinct, where = np.unique(keys, return_inverse=True)
+        at = np.searchsorted(self._keys, distinct)
+        there = at < len(self._keys)
+        there[there] = self._keys[at[there]] == distinct[there]
+        new = ~there
+        if new.any():
+            fresh = np.arange(len(self), len(self) + int(new.sum()))
+            self._keys = np.insert(self._keys, at[new], distinct[new])
+            self._numbers = np.insert(self._numbers, at[new], fresh)
+            at = np.searchsorted(self._keys, distinct)
+        numbers: NDArray[np.int64] = self._numbers[at][where]
+        return numbers
+
+
+# A pair: an access, and above it a shape.
+_ACCESS, _SHAPE = np.uint64((1 << 31) - 1), np.uint64(31)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the operations that occurred, n different ones: arrays of shape (n, ...)."""
+
+    label: NDArray[np.uint64]
+    scope: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """how often each occurred"""
+    fast: NDArray[np.int64]
+    """how often with block hits only"""
+    rows: NDArray[np.uint32]
+    """what one of each costs, shape (n, phases, columns)"""
+
+
+class Shapes:
+    """The rows of all shapes seen, and how often each occurred with which access."""
+
+    def __init__(self) -> None:
+        self._index = Index()
+        self._rows = np.empty((0, len(PHASES), len(COLUMNS)), np.uint32)
+        self._known = np.empty(0, bool)
+        self._label = np.empty(0, np.uint64)
+        self._scope = np.empty(0, np.int64)
+        self._first = np.empty(0, np.int64)
+        self._pairs = Index()
+        self._times = np.zeros((2, 0), np.int64)
+        """of each pair of a shape and an access: how often it was observed, and how often not"""
+        self.consistent = True
+        """whether every shape measured twice cost the same both times"""
+
+    def __len__(self) -> int:
+        return int(self._known.sum())
+
+    def _grow(self) -> None:
+        missing = len(self._index) - len(self._known)
+        if missing > 0:
+            extra = max(missing, len(self._known) // 2)
+            self._rows = np.concatenate(
+                [self._rows, np.zeros((extra, *self._rows.shape[1:]), np.uint32)]
+            )
+            self._known = np.concatenate([self._known, np.zeros(extra, bool)])
+            self._label = np.concatenate([self._label, np.zeros(extra, np.uint64)])
+            self._scope, self._first = (
+                np.concatenate([array, np.zeros(extra, np.int64)])
+                for array in (self._scope, self._first)
+            )
+
+    def learn(
+        self,
+        keys: NDArray[np.uint64],
+        operation: NDArray[np.int64],
+        scope: NDArray[np.uint32],
+        label: NDArray[np.uint64],
+        rows: NDArray[np.uint32],
+    ) -> None:
+        """Take the rows of operations that were measured, shape (n, phases, columns).
+
+        ``operation`` is their numbers, ascending. Operations of one shape have one ``scope`` and
+        one ``label``. Shape (n,) each.
+        """
+        numbers = self._index.numbers(keys)
+        self._grow()
+        first, where = np.unique(numbers, return_index=True)
+        new = ~self._known[first]
+        self._rows[first[new]] = rows[where[new]]
+        self._scope[first[new]] = scope[where[new]]
+        self._first[first[new]] = operation[where[new]]
+        self._label[first[new]] = label[where[new]]
+        self._known[first] = True
+        if self.consistent and not np.array_equal(self._rows[numbers], rows):
+            self.consistent = False
+
+    def occur(
+        self, keys: NDArray[np.uint64], access: NDArray[np.uint64], fast: NDArray[np.bool_]
+    ) -> None:
+        """Count operations, each with the key of its access, 0 for none; shape (n,) each.
+
+        ``fast`` are those that ran with block hits only.
+        """
+        shape = self._index.numbers(keys).astype(np.uint64)
+        self._grow()
+        seen = (shape << _SHAPE | access) << np.uint64(1) | fast.astype(np.uint64)
+        distinct, number = np.unique(seen, return_counts=True)
+        pairs = self._pairs.numbers(distinct >> np.uint64(1))
+        more = max(0, len(self._pairs) - self._times.shape[1])
+        self._times = np.concatenate([self._times, np.zeros((2, more), np.int64)], axis=1)
+        # A pair is there at most twice, once for either row.
+        self._times[(distinct & np.uint64(1)).astype(np.int64), pairs] += number
+
+    def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the operation on which each shape was measured, and how often it occurred.
+
+        Ascending by operation, shape (shapes,) each.
+        """
+        shape = (self._pairs.keys() >> _SHAPE).astype(np.int64)
+        times = np.zeros(len(self._known), np.int64)
+        np.add.at(times, shape, self._times.sum(axis=0))
+        known = np.flatnonzero(self._known)
+        known = known[np.argsort(self._first[known])]
+        return self._first[known], times[known]
+
+    def accesses(self) -> NDArray[np.uint64]:
+        """Return the keys of the accesses that have occurred, ascending, without 0."""
+        found = np.unique(self._pairs.keys() & _ACCESS)
+        return found[found > 0]
+
+    def parts(self, cost: Callable[[NDArray[np.uint64]], NDArray[np.uint32]]) -> Iterator[Part]:
+        """Yield all that has occurred, some at a time; every shape has been learnt.
+
+        ``cost`` gives for keys of accesses, shape (n,), what they cost, shape (n, columns).
+        """
+        pairs = self._pairs.keys()
+        for some in np.array_split(np.arange(len(pairs)), len(pairs) // 4096 + 1):
+            shape = (pairs[some] >> _SHAPE).astype(np.int64)
+            assert self._known[shape].all()
+            rows = self._rows[shape]
+            rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
+            slow, fast = self._times[:, some]
+            yield Part(self._label[shape], self._scope[shape], slow + fast, fast, rows)

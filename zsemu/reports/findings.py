@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Findings: what the counts of a document say, in words that are made of its figures.
+
+Only what counts can say: who needs fewer instructions or moves fewer bytes, never who is faster.
+Sentences are of map, access and unmap together, the figure to compare; counts are compared exactly,
+and ratios rounded only when they are written.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
+from zsemu.replay.spanning_costs import MODES
+from zsemu.replay.violations import check_of
+from zsemu.reports.curves import Crossing, crossings, curves
+from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
+from zsemu.reports.tables import repeats, times, trouble
+from zsemu.results.limits import BYTES
+
+COUNTS: Final = (BYTES, INSTRUCTIONS)
+_FEWER: Final = "fewer"
+_MORE: Final = "more"
+_MODES: Final = tuple(scope for scope in SCOPES if scope.startswith("spanning_"))
+
+
+@dataclass(frozen=True)
+class Least:
+    """Which strategies have the lowest count on some architectures."""
+
+    strategies: tuple[str, ...]
+    """several if their counts are equal"""
+    archs: tuple[str, ...]
+    ratios: tuple[float, ...]
+    """to the base, of each architecture where it has a count"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who is least by one measure."""
+
+    measure: Measure
+    of_all: tuple[Least, ...]
+    of_movers: tuple[Least, ...]
+    """of those only whose map and unmap move bytes of spanning objects; empty if none do"""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a document shows."""
+
+    headline: str
+    points: tuple[str, ...]
+    """a sentence or two each"""
+    comparisons: tuple[Comparison, ...]
+
+
+def findings(matrix: Matrix) -> Findings:
+    """Return what a document shows; it may have one strategy only, or no intact cell at all."""
+    comparisons = tuple(
+        _comparison(matrix, Measure(count, scope, use))
+        for scope in _distinct(matrix)
+        for use in (WHOLE, OWN)
+        for count in COUNTS
+    )
+    points = [_integrity(matrix), *_spanning(matrix)]
+    if not matrix.intact:
+        return Findings("No cell is intact: there is nothing to compare.", tuple(points), ())
+    if len({record.strategy for record in matrix.intact}) < 2:
+        return Findings(_alone(matrix), tuple(points), ())
+    headline = _least(matrix, [one for one in comparisons if _is(one, BYTES, "total")])
+    points += [_least(matrix, [one for one in comparisons if _is(one, INSTRUCTIONS, "total")])]
+    for count in COUNTS:
+        modes = [one for one in comparisons for scope in _MODES if _is(one, count, scope)]
+        points += [_least(matrix, list(same)) for _, same in groupby(modes, key=_winners)]
+    points += _disagreements(matrix)
+    points += repeats(matrix.document)
+    points += _left_to_others(matrix)
+    points += _boundaries(matrix)
+    return Findings(headline, tuple(points), comparisons)
+
+
+def _distinct(matrix: Matrix) -> list[str]:
+    """Return the scopes that are not of the very maps of an earlier one."""
+    found: dict[tuple[int, ...], str] = {}
+    for scope in matrix.scopes:
+        maps = tuple(one.scope_maps[scope] for one in matrix.document.records)
+        found.setdefault(maps, scope)
+    return list(found.values())
+
+
+# Words.
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words with commas between them and an ``and`` before the last."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _on(matrix: Matrix, archs: Sequence[str]) -> str:
+    if len(archs) == len(matrix.archs) > 1:
+        return f"on {'both' if len(archs) == 2 else f'all {len(archs)}'} architectures"
+    others = [arch for arch in matrix.archs if arch not in archs]
+    if others and len(archs) > 2 * len(others):
+        return f"on all architectures but {listed(others)}"
+    return f"on {listed(archs)}"
+
+
+def _span(texts: Sequence[str]) -> str:
+    """Return ``a to b`` of texts in ascending order, or the one that all are."""
+    return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
+
+
+def _range(matrix: Matrix, ratios: Iterable[float]) -> str:
+    """Return in parentheses between what and what ratios lie; nothing if there are none."""
+    ordered = sorted(ratios)
+    return f" ({_span(list(map(times, ordered)))} of {matrix.base})" if ordered else ""
+
+
+# Which cells are intact, and how much spans.
+
+
+def _integrity(matrix: Matrix) -> str:
+    records, broken = matrix.document.records, matrix.broken
+    cells = f"{len(records)} cell{'s' * (len(records) != 1)}"
+    if not broken:
+        every = "The cell is" if len(records) == 1 else f"All {cells} are"
+        return (
+            f"{every} intact: every byte that any access saw was right, and so was every object"
+            " at the end."
+        )
+    told = [
+        f"{record.arch} {record.strategy} ({trouble(record)}:"
+        f" {listed(dict.fromkeys(map(check_of, record.violations)))})"
+        for record in broken
+    ]
+    have = "has violations and therefore no counts" if len(broken) == 1 else None
+    return f"{len(broken)} of {cells} {have or 'have violations and therefore no counts'}: " + (
+        "; ".join(told) + "."
+    )
+
+
+def _spanning(matrix: Matrix) -> list[str]:
+    shares = sorted({(one.spanning_maps, one.maps) for one in matrix.document.records if one.maps})
+    if not any(spanning for spanning, _ in shares):
+        return [
+            "No map is of a spanning object: these figures say nothing of how strategies handle"
+            " one."
+        ]
+    least, most = shares[0], shares[-1]
+    maps = _span([str(maps) for maps in sorted(maps for _, maps in shares)])
+    number = _span([str(least[0]), str(most[0])])
+    share = _span([f"{100 * spanning / maps:.1f} %" for spanning, maps in (least, most)])
+    why = (
+        "; how many depends on the size classes, which are not the same on all architectures"
+        if least != most
+        else ""
+    )
+    return [f"Of {maps} maps, {number} are of spanning objects ({share}){why}."]
+
+
+def _alone(matrix: Matrix) -> str:
+    (name,) = {record.strategy for record in matrix.intact}
+    parts = []
+    for count in COUNTS:
+        measure = Measure(count, "total", WHOLE)
+        figures = [matrix.figure(measure, one.arch, name) for one in matrix.intact]
+        ordered = sorted(figure for figure in figures if figure is not None)
+        parts.append(f"{_span([measure.show(figure) for figure in ordered])} {count}")
+    return (
+        f"Only {name} has counts: there is nothing to compare it with. It takes"
+        f" {' and '.join(parts)} for map, access and unmap."
+    )
+
+
+# Who is least.
+
+
+def _movers(matrix: Matrix) -> dict[str, list[str]]:
+    """Return by architecture which strategies load or store the pool to map spanning objects."""
+    movers: dict[str, list[str]] = {}
+    for record in matrix.intact:
+        if record.spanning_maps and _pool(record.arch, record.strategy, matrix, "spanning", OWN):
+            movers.setdefault(record.arch, []).append(record.strategy)
+    return movers
+
+
+def _pool(arch: str, strategy: str, matrix: Matrix, scope: str, use: str) -> int:
+    """Return the bytes of the pool that an intact cell loads and stores."""
+    phases = STRATEGY_PHASES if use == OWN else PHASES
+    record = matrix.records[arch, strategy]
+    return sum(
+        record.sum(f"regions.pool.bytes_{way}", scope, phases) for way in ("loaded", "stored")
+    )
+
+
+def _comparison(matrix: Matrix, measure: Measure) -> Comparison:
+    everywhere = dict.fromkeys(matrix.archs, matrix.strategies)
+    return Comparison(
+        measure,
+        _leasts(matrix, measure, everywhere),
+        _leasts(matrix, measure, _movers(matrix)),
+    )
+
+
+def _leasts(
+    matrix: Matrix, measure: Measure, among: Mapping[str, Sequence[str]]
+) -> tuple[Least, ...]:
+    """Return who is least where, those of the most architectures first."""
+    archs: dict[tuple[str, ...], list[str]] = {}
+    for arch, strategies in among.items():
+        if least := matrix.least(measure, arch, strategies):
+            archs.setdefault(tuple(least), []).append(arch)
+    found = []
+    for names, where in archs.items():
+        ratios = [matrix.ratio(measure, arch, names[0]) for arch in where]
+        found.append(Least(names, tuple(where), tuple(one for one in ratios if one is not None)))
+    return tuple(sorted(found, key=lambda one: -len(one.archs)))
+
+
+def told(matrix: Matrix, leasts: Sequence[Least]) -> str:
+    """Say who is least, where, and by how much."""
+    parts = []
+    for one in leasts:
+        ratio = "" if matrix.base in one.strategies else _range(matrix, one.ratios)
+        parts.append(f"{listed(one.strategies)} {_on(matrix, one.archs)}{ratio}")
+    return "; ".join(parts)
+
+
+def _is(one: Comparison, count: str, scope: str) -> bool:
+    return one.measure == Measure(count, scope, WHOLE)
+
+
+def _winners(one: Comparison) -> list[list[tuple[tuple[str, ...], tuple[str, ...]]]]:
+    """Return who is least where, whatever the ratios."""
+    return [
+        [(least.strategies, least.archs) for least in leasts]
+        for leasts in (one.of_all, one.of_movers)
+    ]
+
+
+def _merged(comparisons: Sequence[Sequence[Least]]) -> list[Least]:
+    """Take the ratios of comparisons together that have the same winners."""
+    return [
+        replace(same[0], ratios=tuple(ratio for one in same for ratio in one.ratios))
+        for same in zip(*comparisons, strict=True)
+    ]
+
+
+def _least(matrix: Matrix, same: Sequence[Comparison]) -> str:
+    """Say who is least by measures of several scopes that have the same winners."""
+    scopes = listed(SCOPE_NAMES[one.measure.scope] for one in same)
+    of_all = _merged([one.of_all for one in same])
+    of_movers = _merged([one.of_movers for one in same])
+    sentence = (
+        f"Over {scopes}, access included, fewest {same[0].measure.count}: {told(matrix, of_all)}."
+    )
+    if not of_movers or of_movers == of_all:
+        return sentence
+    return f"{sentence} Of the strategies that move the object's bytes: {told(matrix, of_movers)}."
+
+
+# Where architectures disagree.
+
+
+def _disagreements(matrix: Matrix) -> list[str]:
+    """Say which strategies need more than the base on some architectures, and less on others."""
+    if len(matrix.archs) < 2:
+        return []
+    sentences = []
+    for count in COUNTS:
+        measure = Measure(count, "total", WHOLE)
+        compared, parts = False, []
+        for name in matrix.strategies:
+            sides: dict[str, dict[str, float]] = {}
+            for arch in matrix.archs:
+                ratio = matrix.ratio(measure, arch, name)
+                if ratio is not None and name != matrix.base:
+                    sides.setdefault(_side(ratio), {})[arch] = ratio
+            compared |= bool(sides)
+            if {_FEWER, _MORE} <= sides.keys():
+                each = [
+                    f"{side} {_on(matrix, list(ratios))}"
+                    f" ({_span([times(r) for r in sorted(ratios.values())])})"
+                    for side, ratios in sides.items()
+                ]
+                parts.append(f"{name} needs {listed(each)}")
+        if parts:
+            sentences.append(
+                f"By {count} over all maps, architectures disagree how strategies compare with"
+                f" {matrix.base}: {'; '.join(parts)}."
+            )
+        elif compared:
+            sentences.append(
+                f"By {count} over all maps, architectures agree which strategies need fewer than"
+                f" {matrix.base} and which more."
+            )
+    return sentences
+
+
+def _side(ratio: float) -> str:
+    if times(ratio) == times(1):
+        return "about as many"
+    return _FEWER if ratio < 1 else _MORE
+
+
+# What falls on others.
+
+
+def _left_to_others(matrix: Matrix) -> list[str]:
+    """Say of what strategies some work falls on operations of objects that do not span."""
+    shares: dict[str, dict[str, float]] = {}
+    for arch in matrix.archs:
+        beside = {
+            record.strategy: _pool(arch, record.strategy, matrix, "total", WHOLE)
+            - _pool(arch, record.strategy, matrix, "spanning", WHOLE)
+            for record in matrix.intact
+            if record.arch == arch and record.spanning_maps
+        }
+        for name, amount in beside.items():
+            own = _pool(arch, name, matrix, "total", OWN)
+            # The least is what the accesses themselves take.
+            if own and amount > min(beside.values()):
+                shares.setdefault(name, {})[arch] = (amount - min(beside.values())) / own
+    sentences = []
+    for name, share in shares.items():
+        percent = _span([f"{100 * one:.0f} %" for one in sorted(share.values())])
+        sentence = (
+            f"{name} works on the pool where nothing spans, too: {percent} of the bytes that its"
+            " settle, map and unmap load and store there fall on operations of objects that do not"
+            " span, such as the neighbours of one that does"
+        )
+        ratios = []
+        for scope in ("spanning", "total"):
+            each = [matrix.ratio(Measure(BYTES, scope, OWN), arch, name) for arch in share]
+            known = [times(one) for one in sorted(one for one in each if one is not None)]
+            if known and name != matrix.base:
+                ratios.append(f"{_span(known)} over {SCOPE_NAMES[scope]}")
+        if ratios:
+            sentence += f"; of {matrix.base}'s bytes its own are {listed(ratios)}"
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
+# Where the page ends.
+
+
+def crossings_of(matrix: Matrix, arch: str, mode: str, count: str) -> list[Crossing]:
+    """Return where the curves of one architecture cross."""
+    records = [record for record in matrix.document.records if record.arch == arch]
+    return crossings(curves(records, mode, count))
+
+
+def _boundaries(matrix: Matrix) -> list[str]:
+    """Say at what share of the slot in the first page strategies cross the base, by bytes."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for mode in MODES:
+        for arch in matrix.archs:
+            for one in crossings_of(matrix, arch, mode, BYTES):
+                if matrix.base in (one.below, one.above):
+                    found.setdefault((one.below, one.above), []).append(one.share)
+    sentences = []
+    for (below, above), shares in found.items():
+        percent = _span([f"{100 * one:.0f} %" for one in sorted(shares)])
+        sentences.append(
+            f"Where the page ends decides between {below} and {above}: by bytes of map + unmap"
+            f" {below} needs fewer while less than {percent} of the slot is in the first page,"
+            f" {above} beyond that."
+        )
+    return sentences

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Page: the report as one HTML file that needs nothing else, no script and no network.
+
+The same input gives the same bytes: there are no times, and nothing has a random name.
+"""
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from zsemu.counts import LIMITS
+from zsemu.guest.strategies import names as strategy_names
+from zsemu.guest.strategies import strategy
+from zsemu.replay.spanning_costs import MODES
+from zsemu.reports import charts, plots, tables
+from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
+from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
+from zsemu.reports.property_table import Measured
+from zsemu.reports.property_table import table as property_table
+from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
+from zsemu.reports.reproduce import check_command, command, digest, needs
+from zsemu.reports.tables import times
+from zsemu.results.document import Record
+
+_TEMPLATE: Final = "report.html"
+_PROPERTIES: Final = "properties.json"
+_OCTAVES: Final = 4
+"""octaves at most between the middle of the shades and an end: a ratio of 16"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a matrix."""
+
+    figure: str
+    ratio: str
+    shade: int
+    """in percent: the more, the darker"""
+    least: bool
+    """of its architecture"""
+    trouble: str
+    """what there is instead of a figure; empty if there is one"""
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The matrix by one measure: strategies by architectures."""
+
+    title: str
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
+    """Return the page; ``measured`` is what check measured, if anything."""
+    environment = Environment(
+        loader=PackageLoader("zsemu.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["groupby_in_order"] = lambda rows, name: groupby(rows, attrgetter(name))
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    return environment.get_template(_TEMPLATE).render(
+        runs=[_run(run, number) for number, run in enumerate(runs, 1)],
+        properties=property_table(measured.properties) if measured else None,
+        checked_by=measured.provenance if measured else "",
+        published=[_published(one, runs) for one in PUBLISHED],
+        not_cycles=NOT_CYCLES,
+        limits=LIMITS.removeprefix("Limits: "),
+        commands=list(_commands(runs, measured)),
+    )
+
+
+def _commands(runs: Sequence[Matrix], measured: Measured | None) -> Iterator[str]:
+    """Yield the commands that make the page of the results."""
+    given = [f"{run.name}.json" for run in runs]
+    if measured:
+        yield check_command(measured.properties, _PROPERTIES)
+        given += ["--properties", _PROPERTIES]
+    yield shlex.join(["zsemu", "report", *given])
+
+
+def _run(matrix: Matrix, number: int) -> dict[str, Any]:
+    document = matrix.document
+    found = findings(matrix)
+    by_scope = [
+        (SCOPE_NAMES[scope], [heat(matrix, Measure(c, scope, u)) for u in USES for c in COUNTS])
+        for scope in matrix.scopes
+    ]
+    return {
+        "id": f"run-{number}",
+        "name": matrix.name,
+        "heading": tables.heading(document),
+        "archs": matrix.archs,
+        "base": matrix.base,
+        "found": found,
+        "strategies": [(name, _summary(name)) for name in matrix.strategies],
+        "comparisons": [_comparison(matrix, one) for one in found.comparisons],
+        "by_scope": by_scope,
+        "boundary": [_figure(plot) for plot in plots.boundary(matrix)],
+        "crossings": list(_crossings(matrix)),
+        "regions": [_figure(plot) for plot in plots.regions(matrix)],
+        "tables": tables.tables(document, matrix.base),
+        "trouble": tables.trouble,
+        "violations": tables.violations(document),
+        "definitions": tables.definitions(document, matrix.base, split=True),
+        "provenance": tables.provenance(document),
+        "needs": needs(document),
+        "command": command(document, matrix.base, f"{matrix.name}.json"),
+        "digest": digest(document),
+    }
+
+
+def _summary(name: str) -> str:
+    """Say what a strategy is, as far as it is known: a user's own file is not at hand."""
+    return strategy(name).summary if name in strategy_names() else "A C file of the user's."
+
+
+# The matrix.
+
+
+def heat(matrix: Matrix, measure: Measure) -> Heat:
+    """Return the matrix by one measure."""
+    least = {arch: matrix.least(measure, arch, matrix.strategies) for arch in matrix.archs}
+    ratios = {
+        (arch, name): ratio
+        for arch in matrix.archs
+        for name in matrix.strategies
+        if (ratio := matrix.ratio(measure, arch, name))
+    }
+    octaves = max([1.0, *(abs(math.log2(ratio)) for ratio in ratios.values())])
+    rows = []
+    for name in matrix.strategies:
+        cells = []
+        for arch in matrix.archs:
+            figure, ratio = matrix.figure(measure, arch, name), ratios.get((arch, name))
+            if figure is None:
+                cells.append(Cell("", "", 0, False, _why(matrix.records.get((arch, name)))))
+                continue
+            shade = round(50 * (1 + math.log2(ratio) / min(octaves, _OCTAVES))) if ratio else 50
+            cells.append(
+                Cell(
+                    measure.show(figure),
+                    times(ratio) if ratio else "-",
+                    min(max(shade, 0), 100),
+                    name in least[arch],
+                    "",
+                )
+            )
+        rows.append((name, tuple(cells)))
+    return Heat(f"{measure.count}, {measure.use}", tuple(rows))
+
+
+def _why(record: Record | None) -> str:
+    """Say why there is no figure."""
+    if record is None:
+        return "not run"
+    return "no such maps" if record.intact else tables.trouble(record)
+
+
+def _comparison(matrix: Matrix, one: Comparison) -> dict[str, str]:
+    movers = one.of_movers if one.of_movers != one.of_all else ()
+    return {
+        "maps": SCOPE_NAMES[one.measure.scope],
+        "what": f"{one.measure.count}, {one.measure.use}",
+        "all": told(matrix, one.of_all),
+        "movers": told(matrix, movers),
+    }
+
+
+# Where the page ends.
+
+
+def _crossings(matrix: Matrix) -> Iterator[dict[str, Any]]:
+    """Yield for each mode and count the pairs that cross, with the shares by architecture."""
+    for mode in MODES:
+        for count in COUNTS:
+            pairs: dict[tuple[str, str], dict[str, list[str]]] = {}
+            for arch in matrix.archs:
+                for one in crossings_of(matrix, arch, mode, count):
+                    shares = pairs.setdefault((one.below, one.above), {})
+                    shares.setdefault(arch, []).append(f"{100 * one.share:.0f} %")
+            if pairs:
+                rows = [
+                    (below, above, [", ".join(shares.get(arch, ())) for arch in matrix.archs])
+                    for (below, above), shares in pairs.items()
+                ]
+                yield {"title": f"{mode}s, {count}", "rows": rows}
+
+
+def _figure(plot: plots.Plot) -> Markup:
+    """Return a plot as an element of the page, in the page's own colour of text."""
+    svg = charts.svg(plot.chart).replace(charts.INK, "currentColor")
+    # Of the page's width, not its own; and one picture for those who do not see it.
+    opening, rest = svg.split(">", 1)
+    width, height = (opening.split(f' {side}="')[1].split('"')[0] for side in ("width", "height"))
+    opening = opening.replace(f' width="{width}" height="{height}"', "")
+    label = escape(f"{plot.title}: {plot.subtitle}; the figures are in the tables")
+    return Markup(f'{opening} role="img" aria-label="{label}" style="max-width:{width}px">{rest}')
+
+
+# What was published.
+
+
+def _published(one: Published, runs: Sequence[Matrix]) -> dict[str, Any]:
+    """Return a mail's figures, and the ratios of counts of the same strategies beside them."""
+    beside = []
+    for run in runs:
+        scope = "spanning"
+        for arch in one.archs:
+            ratios = [
+                run.ratio(Measure(count, scope, one.use), arch, one.one, one.other)
+                for count in COUNTS
+            ]
+            if all(ratio is not None for ratio in ratios):
+                counts = ", ".join(
+                    f"{count} {times(ratio)}"
+                    for count, ratio in zip(COUNTS, ratios, strict=True)
+                    if ratio is not None
+                )
+                beside.append(f"{arch}, {run.name}: {counts}")
+    return {
+        "mail": one,
+        "ratio": times(one.ratio) if one.ratio else "",
+        "beside": beside,
+    }

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The property table: what check measured of every strategy, for text, JSON and the report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from zsemu.check.findings import Properties
+from zsemu.check.properties import Property
+from zsemu.errors import ZsemuError
+from zsemu.results.document import parse
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a check measured."""
+
+    properties: Properties
+    provenance: str
+    """what it depends on, in words"""
+
+
+_WRITTEN_BY = "zsemu check -k properties --format json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One property of every strategy."""
+
+    group: str
+    """what it is one of, such as ``while mapped, slot behind``; empty if it stands alone"""
+    name: str
+    cells: tuple[str, ...]
+    """the value of each strategy, with a ``*`` where architectures differ; empty: not measured"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Properties by strategies."""
+
+    archs: tuple[str, ...]
+    strategies: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differ: tuple[str, ...]
+    """what the values with a ``*`` are on each architecture, a line each"""
+    shown: tuple[str, ...]
+    """what shows each ``no``, a line each"""
+
+    @property
+    def where(self) -> str:
+        """Say in one line on which architectures this is so."""
+        if len(self.archs) == 1:
+            return f"Measured on {self.archs[0]}."
+        if self.differ:
+            return f"Measured on {', '.join(self.archs)}; * where they differ."
+        return f"The same on all {len(self.archs)} architectures checked."
+
+
+def table(properties: Properties) -> Table:
+    """Return the table of what was measured; there must be something."""
+    strategies = tuple(dict.fromkeys(name for own in properties.values() for name in own))
+    values: dict[str, dict[str, dict[str, Property]]] = {}
+    for arch, by_strategy in properties.items():
+        for strategy, measured in by_strategy.items():
+            for one in measured:
+                values.setdefault(one.name, {}).setdefault(strategy, {})[arch] = one
+    rows: list[Row] = []
+    differ: list[str] = []
+    shown: list[str] = []
+    for name, of_strategies in values.items():
+        cells = []
+        for strategy in strategies:
+            of_arch = of_strategies.get(strategy, {})
+            first = next(iter(of_arch.values()), None)
+            different = len({one.value for one in of_arch.values()}) > 1
+            cells.append("" if first is None else first.value + "*" * different)
+            if different:
+                each = ", ".join(f"{arch} {one.value}" for arch, one in of_arch.items())
+                differ.append(f"* {strategy}, {name}: {each}")
+            no = next((one for one in of_arch.values() if one.shown_by), None)
+            if no is not None:
+                shown.append(f"{strategy}, {name}: {no.shown_by}")
+        group, _, rest = name.rpartition(": ")
+        rows.append(Row(group, rest, tuple(cells)))
+    return Table(tuple(properties), strategies, tuple(rows), tuple(differ), tuple(shown))
+
+
+def load(path: Path) -> Measured:
+    """Read the properties that a check wrote as JSON; ZsemuError if there are none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ZsemuError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ZsemuError(
+            f"{path}: not JSON ({error}); properties are what '{_WRITTEN_BY}' writes"
+        ) from error
+    if not isinstance(data, dict) or not {"properties", "provenance"} <= data.keys():
+        raise ZsemuError(f"{path}: holds no properties: write it with: {_WRITTEN_BY}")
+    measured: Measured = parse(Measured, data, str(path))
+    if not any(measured.properties.values()):
+        raise ZsemuError(f"{path}: no properties were measured: write it with: {_WRITTEN_BY}")
+    return measured

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reproduce: the commands that make a document again, from what it says of itself."""
+
+import hashlib
+import re
+import shlex
+from typing import Final
+
+from zsemu.check.findings import Properties
+from zsemu.check.suites import PROPERTIES
+from zsemu.guest.strategies import names as strategy_names
+from zsemu.results.document import Document, dumps
+from zsemu.traces.trace import SUFFIX
+from zsemu.traces.trace import names as trace_names
+
+_LEVEL: Final = re.compile(r"-O(\w+)")
+_DEFAULT_LEVEL: Final = "O2"
+
+
+def command(document: Document, base: str, output: str) -> str:
+    """Return the command that writes ``output`` again; a document of one run, as compare makes it.
+
+    Files of the user's are named as if they lay in the current directory.
+    """
+    one, made = document.records[0], document.provenance
+    compiler = made.compilers[one.arch]
+    levels = [found[1] for flag in compiler.flags if (found := _LEVEL.fullmatch(flag))]
+    level = f"O{levels[0]}" if levels else _DEFAULT_LEVEL
+    trace = one.trace if one.trace in trace_names() else f"./{one.trace}{SUFFIX}"
+    strategies = dict.fromkeys(_source(record.strategy) for record in document.records)
+    options = {
+        "--trace": trace,
+        "--operations": str(one.operations),
+        "--geometry": one.geometry,
+        "--page-size": str(one.page_size),
+        "--arch": ",".join(dict.fromkeys(record.arch for record in document.records)),
+        "--strategy": ",".join(strategies),
+    }
+    if family := _family(compiler.version):
+        options["--cc"] = family
+    if level == _DEFAULT_LEVEL:
+        verb = "compare"
+        options |= {"--relative-to": _source(base), "--json": output}
+    else:
+        # Levels are an axis of sweeps only, which name their documents themselves.
+        verb = "sweep"
+        options |= {"--optimisation": level, "--output": output.removesuffix(".json")}
+    return _lines(f"zsemu {verb}", options)
+
+
+def check_command(properties: Properties, output: str) -> str:
+    """Return the command that writes ``output``, a check's properties, again."""
+    strategies = dict.fromkeys(_source(name) for own in properties.values() for name in own)
+    options = {"--arch": ",".join(properties), "-k": PROPERTIES, "--format": "json"}
+    command = _lines(shlex.join(["zsemu", "check", *strategies]), options)
+    return f"{command} > {shlex.quote(output)}"
+
+
+def _lines(command: str, options: dict[str, str]) -> str:
+    """Return a command with an option a line, as a shell takes it."""
+    return " \\\n    ".join([command, *(shlex.join(option) for option in options.items())])
+
+
+def digest(document: Document) -> str:
+    """Return the SHA-256 of the document's file: the same input gives the same bytes."""
+    return hashlib.sha256(dumps(document).encode()).hexdigest()
+
+
+def needs(document: Document) -> list[str]:
+    """Say what else must be there than zsemu, a line each."""
+    made = document.provenance
+    versions = dict.fromkeys(one.version for one in made.compilers.values())
+    lines = [f"zsemu {made.zsemu}, Unicorn {made.unicorn}, {', '.join(versions)}"]
+    for name, source in made.traces.items():
+        if name not in trace_names():
+            lines.append(f"{name}{SUFFIX}: a trace of sha256 {source.sha256} (of its columns)")
+    for name, sha256 in made.strategies.items():
+        lines.append(f"{_source(name).removeprefix('./')}: a C file of sha256 {sha256}")
+    return lines
+
+
+def _source(strategy: str) -> str:
+    """Return how the command line names a strategy that results name so."""
+    if strategy in strategy_names():
+        return strategy
+    # Of two files of one name, each has a part of its digest behind it.
+    return f"./{re.sub(r'@[0-9a-f]{8}$', '', strategy)}"
+
+
+def _family(version: str) -> str:
+    """Return which of build.COMPILERS calls itself so; empty if none does."""
+    found = re.search(r"\b(zig|clang|gcc)\b", version)
+    return found[1] if found else ""

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Summary: the report as short Markdown, for the summary of a CI job."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from zsemu.counts import LIMITS
+from zsemu.reports import tables
+from zsemu.reports.findings import COUNTS, findings
+from zsemu.reports.html_page import Heat, heat
+from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
+from zsemu.reports.reproduce import command, needs
+from zsemu.reports.tables import markdown_rows
+
+_SPECIAL: Final = re.compile(r"([\\`*\[\]<>|&~#]|(?<!\w)_|_(?!\w))")
+"""what Markdown gives a meaning; an underscore within a word has none"""
+
+
+def markdown(runs: Sequence[Matrix]) -> str:
+    """Return the findings, the matrix with the access, violations, limits, how to reproduce it."""
+    lines = [line for run in runs for line in _run(run)]
+    return "\n".join([*lines, escaped(LIMITS), ""])
+
+
+def escaped(text: str) -> str:
+    """Return text as Markdown that shows it as it is."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _run(matrix: Matrix) -> Iterator[str]:
+    found, document = findings(matrix), matrix.document
+    yield from [f"## {escaped(matrix.name)}", "", escaped(tables.heading(document)), ""]
+    yield from [f"**{escaped(found.headline)}**", ""]
+    yield from [f"- {escaped(point)}" for point in found.points]
+    yield ""
+    if violations := tables.violations(document):
+        yield from ["```", *(line.replace("```", "'''") for line in violations), "```", ""]
+    for scope in matrix.scopes:
+        if scope in ("total", "spanning"):
+            for count in COUNTS:
+                yield from _table(heat(matrix, Measure(count, scope, WHOLE)), matrix, scope)
+    yield f"Means per map, access and unmap; ratios are to {escaped(matrix.base)}."
+    yield from ["", "To reproduce:", ""]
+    yield from [f"- {escaped(line)}" for line in needs(document)]
+    yield from ["", "```", command(document, matrix.base, f"{matrix.name}.json"), "```", ""]
+
+
+def _table(shown: Heat, matrix: Matrix, scope: str) -> Iterator[str]:
+    rows = [["strategy", *map(escaped, matrix.archs)]]
+    for name, cells in shown.rows:
+        figures = [cell.trouble or f"{cell.figure} ({cell.ratio})" for cell in cells]
+        rows.append([escaped(name), *figures])
+    yield from [f"### {SCOPE_NAMES[scope].capitalize()}: {shown.title}", ""]
+    yield from [*markdown_rows(rows), ""]

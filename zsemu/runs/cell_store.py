@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Cells: what a sweep has computed, each in a file named for everything that it depends on.
+
+A file is JSON::
+
+    key         what the cell depends on, by name: see identify()
+    sha256      of the text of the document
+    document    as in zsemu.results.document, with this one record
+
+It is written whole or not at all, and what does not agree with its sum is as if it were not there.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import capstone
+import unicorn
+
+import zsemu
+from zsemu.errors import ZsemuError
+from zsemu.guest.compiler import image_digest
+from zsemu.guest.targets import target
+from zsemu.paths import ARCH, replacing
+from zsemu.results.document import SCHEMA, Document, Record, dumps, loads
+from zsemu.runs.request import Request, provenance
+
+Key = dict[str, str]
+
+_NAMED: Final = ("arch", "strategy", "compiler family", "optimisation", "geometry", "page size")
+"""what the name of a file says in words"""
+
+
+@cache
+def _sources() -> str:
+    """Digest the sources of zsemu but for the command line: between two versions they change."""
+    package = Path(zsemu.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted([*package.rglob("*.py"), *package.glob("guest/native/*.c")]):
+        name = path.relative_to(package)
+        if name.parts[0] == "cli":
+            continue
+        content = path.read_bytes()
+        digest.update(f"{name.as_posix()} {len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
+    """Return everything that the record of a cell depends on, by name.
+
+    ``trace_digest`` is that of the request's trace; digesting a long one takes its time. The same
+    on every machine on which the record would be the same. ZsemuError for a missing compiler.
+    """
+    alone = replace(request, archs=(arch,), strategies={name: request.strategies[name]})
+    made_by = provenance(alone)
+    return {
+        "arch": arch,
+        "strategy": name,
+        "geometry": request.geometry,
+        "page size": str(request.page_size),
+        "compiler family": request.cc,
+        "optimisation": request.optimisation,
+        "version of the compiler": made_by.compilers[arch].version,
+        "flags": " ".join(made_by.compilers[arch].flags),
+        "image": image_digest(
+            target(arch),
+            request.strategies[name],
+            cc=request.cc,
+            page_shift=request.page_shift,
+            optimisation=request.optimisation,
+        ),
+        "target.toml": hashlib.sha256((ARCH / arch / "target.toml").read_bytes()).hexdigest(),
+        "trace": f"{request.trace.name} {trace_digest}",
+        "version of zsemu": zsemu.__version__,
+        "sources of zsemu": _sources(),
+        "version of Unicorn": unicorn.__version__,
+        "version of Capstone": capstone.__version__,
+        "schema of results": str(SCHEMA),
+    }
+
+
+def digest(key: Key) -> str:
+    """Return the SHA-256 of a key, hexadecimal."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+class Store:
+    """A directory of cells; made if need be."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ZsemuError(
+                f"{directory}: no place for what is computed ({error.strerror});"
+                " choose a directory that can be written to"
+            ) from error
+
+    def path(self, key: Key) -> Path:
+        """Return the file of a cell, which need not be there."""
+        words = "-".join(key[name].replace("/", "_") for name in _NAMED)
+        return self._directory / f"{words}-{digest(key)[:24]}.json"
+
+    def load(self, key: Key) -> Record | None:
+        """Return the record of a cell; None if it is not there, or its file is damaged."""
+        path = self.path(key)
+        try:
+            data = json.loads(path.read_bytes())
+            if data["key"] != key:
+                return None
+            document = loads(json.dumps(data["document"]), str(path))
+            if data["sha256"] != _sum(document):
+                return None
+            (record,) = document.records
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError, ZsemuError):
+            return None
+        return record
+
+    def save(self, key: Key, request: Request, record: Record) -> None:
+        """Keep the record of a cell of a request."""
+        alone = {record.strategy: request.strategies[record.strategy]}
+        made_by = provenance(replace(request, archs=(record.arch,), strategies=alone))
+        document = Document(made_by, (record,))
+        content = {"key": key, "sha256": _sum(document), "document": asdict(document)}
+        with replacing(self.path(key)) as stream:
+            stream.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+
+
+def _sum(document: Document) -> str:
+    return hashlib.sha256(dumps(document).encode()).hexdigest()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The cells of a check: every suite of every strategy on every architecture, in parallel."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from zsemu.check.findings import Findings, Properties, Request, Result
+from zsemu.check.one_suite import check, exhaust_suite
+from zsemu.check.properties import Exhausted, Property, measure
+from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, applies, geometry_of
+from zsemu.errors import ZsemuError
+from zsemu.guest.compiler import build
+from zsemu.guest.hooks import build_library
+from zsemu.guest.image import Image
+from zsemu.guest.targets import target
+from zsemu.runs.pool import Pool, Report, Stages
+
+_Cell = tuple[str, str, Suite | None]
+
+
+def _build(request: Request, cell: tuple[str, str, int], report: Report) -> None:
+    arch, name, size = cell
+    page_shift = size.bit_length() - 1
+    build(target(arch), request.strategies[name], cc=request.cc, page_shift=page_shift)
+    report(1)
+
+
+def _build_hooks(request: Request, nothing: None, report: Report) -> None:
+    build_library()
+
+
+def _run(
+    request: Request, cells: tuple[_Cell, ...], report: Report
+) -> list[Result | list[Property]]:
+    """Do one cell, or a suite and the properties that are measured from its replay."""
+    found: list[Result | list[Property]] = []
+    done: Exhausted | None = None
+    for arch, name, suite in cells:
+        one, strategy = target(arch), request.strategies[name]
+        if suite and len(cells) > 1:
+            done = exhaust_suite(Image(build(one, strategy, cc=request.cc), one), suite, strategy)
+        if suite:
+            result = check(one, strategy, suite, seed=request.seed, cc=request.cc, done=done)
+            found.append(replace(result, strategy=name))
+        else:
+            geometry = geometry_of(one, Suite("", SEQUENCE_GEOMETRY, 4096))
+            image = Image(build(one, strategy, cc=request.cc), one)
+            found.append(measure(image, geometry, done))
+        report(1)
+    return found
+
+
+def _cells(request: Request) -> dict[str, _Cell]:
+    """Return what is to be done, in the order of the results."""
+    cells: dict[str, _Cell] = {}
+    for arch in request.archs:
+        for name in request.strategies:
+            for suite in request.suites:
+                cells[f"{arch} {name} {suite.name}"] = (arch, name, suite)
+            if request.properties:
+                cells[f"{arch} {name} {PROPERTIES}"] = (arch, name, None)
+    return {name: cell for name, cell in cells.items() if request.only in name}
+
+
+def _images(request: Request, cells: Iterable[_Cell]) -> dict[str, tuple[str, str, int]]:
+    """Return what is to be built; the user's own first, which may not compile."""
+    images = set()
+    for arch, name, suite in cells:
+        if not suite or applies(target(arch), request.strategies[name], suite):
+            images.add((arch, name, suite.page_size if suite else 4096))
+    ordered = sorted(images, key=lambda image: (not request.strategies[image[1]].own, image))
+    return {f"{arch} {name} {size >> 10} KiB": (arch, name, size) for arch, name, size in ordered}
+
+
+def _tasks(cells: dict[str, _Cell]) -> dict[str, tuple[str, ...]]:
+    """Return which cells are done together, those that take longest first."""
+    tasks: dict[str, tuple[str, ...]] = {}
+    for name, (arch, strategy, suite) in cells.items():
+        properties = f"{arch} {strategy} {PROPERTIES}"
+        if suite and suite.measures and properties in cells:
+            tasks[properties] = (name, properties)
+        else:
+            tasks.setdefault(name, (name,))
+    # The largest pages take longest.
+    sizes = {name: suite.page_size if suite else 0 for name, (_, _, suite) in cells.items()}
+    return dict(sorted(tasks.items(), key=lambda task: -sizes[task[1][0]]))
+
+
+def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings:
+    """Check everything asked for, cells in parallel; the order of the results is fixed.
+
+    ZsemuError if nothing has a name that ``request.only`` asks for, an image does not build, or a
+    worker dies.
+    """
+    cells = _cells(request)
+    if not cells:
+        raise ZsemuError(
+            f"nothing to check: no 'ARCH STRATEGY SUITE' contains {request.only!r};"
+            f" the suites are: {'; '.join(suite.name for suite in request.suites)}; {PROPERTIES}"
+        )
+    watch = watch or Stages()
+    with Pool(jobs, request) as pool:
+        images = _images(request, cells.values())
+        watch.stage("building", len(images))
+        pool.run(_build_hooks, {"hooks": None})
+        pool.run(_build, images, watch)
+        watch.stage("checking", len(cells))
+        tasks = _tasks(cells)
+        done = pool.run(
+            _run,
+            {task: tuple(cells[name] for name in names) for task, names in tasks.items()},
+            watch,
+        )
+    found: dict[str, Result | list[Property]] = {}
+    for task, names in tasks.items():
+        found |= dict(zip(names, done[task], strict=True))
+    results: list[Result] = []
+    properties: Properties = {}
+    for cell, (arch, name, _) in cells.items():
+        outcome = found[cell]
+        if isinstance(outcome, Result):
+            results.append(outcome)
+        else:
+            properties.setdefault(arch, {})[name] = tuple(outcome)
+    return Findings(results, properties)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Requests: which cells of the matrix are wanted, over which trace, and what cannot be compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import unicorn
+
+import zsemu
+from zsemu.errors import ZsemuError
+from zsemu.guest.compiler import compiler, options
+from zsemu.guest.strategies import Strategy
+from zsemu.guest.targets import Target, target
+from zsemu.guest.targets import names as target_names
+from zsemu.results.document import Compiler, Provenance, Source
+from zsemu.traces import trace as traces
+from zsemu.traces.trace import Trace, TraceFile
+from zsemu.zsmalloc.geometry import Geometry, geometry
+
+_FIRST: Final = 1 << 12
+"""operations among which a map is looked for at a time"""
+
+
+def label(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
+    """Give every strategy the name that results have for it, in order, each once.
+
+    A user's own is named as its file, ``mine.c``: no shipped one has such a name. Two files of one
+    name are told apart by their content.
+    """
+    distinct = list(dict.fromkeys(strategies))
+    labels: dict[str, Strategy] = {}
+    for one in distinct:
+        name = one.path.name if one.own else one.name
+        if sum(other.own and other.path.name == name for other in distinct) > 1:
+            name = f"{name}@{one.digest[:8]}"
+        labels.setdefault(name, one)
+    return labels
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare; every worker gets a copy."""
+
+    archs: tuple[str, ...]
+    strategies: dict[str, Strategy]
+    """as label() names them"""
+    trace: Trace | TraceFile
+    geometry: str
+    page_size: int = 4096
+    cc: str = "zig"
+    optimisation: str = "O2"
+
+    @property
+    def page_shift(self) -> int:
+        """Of ``page_size``."""
+        return self.page_size.bit_length() - 1
+
+    def geometry_for(self, target: Target) -> Geometry:
+        """Return the size classes on a target; ZsemuError for an unknown geometry or page size."""
+        # On 64-bit the physical address bits change nothing, and so those targets share one.
+        bits = target.physical_bits if target.word_bits == 32 else None
+        return geometry(
+            self.geometry,
+            page_size=self.page_size,
+            word_bits=target.word_bits,
+            physical_bits=bits,
+        )
+
+
+def request(
+    *,
+    archs: Sequence[str],
+    strategies: dict[str, Strategy],
+    trace: str | Path | Trace | TraceFile,
+    operations: int | None = None,
+    geometry: str | None = None,
+    page_size: int = 4096,
+    cc: str = "zig",
+    optimisation: str = "O2",
+) -> Request:
+    """Return the request for what users name: no architecture is all, no geometry the trace's.
+
+    ZsemuError for an unknown architecture or trace, and if ``operations`` is not positive.
+    """
+    if operations is not None and operations < 1:
+        raise ZsemuError(f"{operations} operations: choose 1 or more")
+    # Before the trace: what is quickly seen to be wrong is said at once.
+    for name in archs:
+        target(name)
+    if isinstance(trace, str | Path):
+        trace = TraceFile(traces.find(trace))
+    return Request(
+        archs=tuple(archs) or target_names(),
+        strategies=strategies,
+        trace=trace if operations is None else trace.head(operations),
+        geometry=geometry or trace.metadata.geometry,
+        page_size=page_size,
+        cc=cc,
+        optimisation=optimisation,
+    )
+
+
+def check(request: Request) -> None:
+    """Raise ZsemuError for what cannot be compared, as far as that is seen without a compiler."""
+    trace = request.trace
+    if not any(part.trace.maps.any() for part in trace.parts(_FIRST)):
+        raise ZsemuError(
+            f"the {len(trace)} operations of trace {trace.name} map nothing:"
+            " choose more with --operations, or another trace"
+        )
+    for arch in request.archs:
+        one = target(arch)
+        request.geometry_for(one)
+        for name, strategy in request.strategies.items():
+            if not has_pages(one, strategy, request.page_size):
+                raise ZsemuError(
+                    f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
+                    " leave out one of the two with --arch or --strategy"
+                )
+
+
+def has_pages(target: Target, strategy: Strategy, page_size: int) -> bool:
+    """Say whether a target's MMU has the pages that a strategy needs, if it needs any."""
+    return page_size in (1 << shift for shift in target.page_shifts) or not strategy.needs_window
+
+
+def provenance(request: Request) -> Provenance:
+    """Return what the results of a request depend on; its compilers must be there."""
+    compilers = {}
+    for arch in request.archs:
+        one = target(arch)
+        found = compiler(request.cc, one)
+        compilers[arch] = Compiler(
+            found.version, options(found, one, request.page_shift, request.optimisation)
+        )
+    trace, metadata = request.trace, request.trace.metadata
+    return Provenance(
+        zsemu=zsemu.__version__,
+        unicorn=unicorn.__version__,
+        compilers=compilers,
+        cpu_models={arch: target(arch).cpu_model for arch in request.archs},
+        traces={
+            trace.name: Source(
+                sha256=trace.digest(),
+                kernel=metadata.kernel,
+                geometry=metadata.geometry,
+                page_size=metadata.page_size,
+                provenance=metadata.provenance,
+            )
+        },
+        strategies={name: s.digest for name, s in request.strategies.items() if s.own},
+    )
+
+
+def warnings(request: Request) -> list[str]:
+    """Return in what the choice of geometry and page size misleads on this trace, a line each."""
+    metadata, name = request.trace.metadata, request.trace.name
+    if request.page_size != metadata.page_size:
+        return [
+            f"{name} was recorded with pages of {metadata.page_size} bytes: its sizes mean little"
+            f" with pages of {request.page_size}"
+        ]
+    recorded = geometry(metadata.geometry, page_size=metadata.page_size).huge_class_size
+    now = geometry(request.geometry, page_size=request.page_size).huge_class_size
+    if now <= recorded:
+        return []
+    return [
+        f"{name} was recorded under {metadata.geometry}, where objects of {recorded} bytes or more"
+        f" are stored as whole pages: the size classes from {recorded} to {now - 1} bytes of"
+        f" {request.geometry} stay empty"
+    ]

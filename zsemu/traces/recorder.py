@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Recording: the commands that record a trace on a live Linux machine, and running them.
+
+The kprobes are those of events.PROBES that the running kernel offers, so that what is
+recorded is what importer.py imports. They live in a group and a tracing instance named
+``zsemu``: whatever else is being traced goes on undisturbed.
+"""
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from zsemu.errors import ZsemuError
+from zsemu.traces.events import HEADER, PROBES, Probe, Role
+
+GROUP: Final = "zsemu"
+BUFFER_KIB: Final = 16384
+"""Of each CPU: some 200,000 events, so that none is lost while the reader waits for a CPU."""
+
+_TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+
+# Where arguments 1 to 4 are, for kernels before 4.20 and architectures without
+# CONFIG_HAVE_FUNCTION_ARG_ACCESS_API, which know no $argN. i386 kernels pass three in registers
+# (regparm); the fourth lies above the return address.
+_REGISTERS = {
+    "x86_64": ("%di", "%si", "%dx", "%cx"),
+    "i386": ("%ax", "%dx", "%cx", "$stack1"),
+    "i686": ("%ax", "%dx", "%cx", "$stack1"),
+    "aarch64": ("%x0", "%x1", "%x2", "%x3"),
+    "arm": ("%r0", "%r1", "%r2", "%r3"),
+    "riscv": ("%a0", "%a1", "%a2", "%a3"),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What the running kernel offers for recording."""
+
+    functions: frozenset[str]
+    """The functions of zsmalloc that it has."""
+    arguments: tuple[str, ...]
+    """How its kprobes name arguments 1 to 4."""
+    tracefs: Path
+
+
+def _arguments(tracefs: Path, machine: str) -> tuple[str, ...]:
+    """Return how kprobes name arguments 1 to 4."""
+    numbered = ("$arg1", "$arg2", "$arg3", "$arg4")
+    try:
+        if "$arg<N>" in (tracefs / "README").read_text():
+            return numbered
+    except OSError:
+        # Only root may read it. All of the last years' kernels but 32-bit ARM's have them.
+        if not machine.startswith("arm"):
+            return numbered
+    for name, registers in _REGISTERS.items():
+        if machine.startswith(name):
+            return registers
+    raise ZsemuError(
+        f"this kernel's kprobes have no $argN and the registers of {machine} are not known here; "
+        "record on a kernel from 4.20 on"
+    )
+
+
+def survey(
+    *,
+    kallsyms: Path = Path("/proc/kallsyms"),
+    tracefs: Path | None = None,
+    machine: str | None = None,
+) -> Kernel:
+    """Return what the running kernel offers; ZsemuError says what to do if it is not enough."""
+    try:
+        text = kallsyms.read_text()
+    except OSError as error:
+        raise ZsemuError(
+            f"{kallsyms}: {error.strerror}; recording needs a Linux kernel with CONFIG_KALLSYMS"
+        ) from error
+    # "address type name", and "[module]" where it is one's.
+    symbols = {words[2] for words in map(str.split, text.splitlines()) if len(words) > 2}
+    functions = frozenset(symbols & {probe.function for probe in PROBES})
+    if not {"zs_malloc", "zs_free"} <= functions:
+        raise ZsemuError(
+            f"{kallsyms}: the running kernel has no zsmalloc; load it with: modprobe zsmalloc "
+            "(a kernel without that module needs CONFIG_ZSMALLOC), then try again"
+        )
+    if not functions & {probe.function for probe in PROBES if probe.role == Role.BEGIN}:
+        raise ZsemuError(
+            f"{kallsyms}: the running kernel's zsmalloc has neither zs_map_object nor "
+            "zs_obj_read_begin nor zs_obj_read_sg_begin; this zsemu does not know its API"
+        )
+    if tracefs is None:
+        tracefs = next((path for path in _TRACEFS if path.is_dir()), _TRACEFS[0])
+    return Kernel(functions, _arguments(tracefs, machine or platform.machine()), tracefs)
+
+
+def probes(functions: Iterable[str]) -> list[Probe]:
+    """Return the probes for a zsmalloc that has the given functions.
+
+    zs_obj_read_begin got its mem_len in the same merge window in which zs_obj_read_sg_begin came
+    (0be909f114c4 and dc2e4982cb01, January 2026): that one tells where it is.
+    """
+    known = frozenset(functions)
+    with_length = "zs_obj_read_sg_begin" in known
+    return [
+        probe
+        for probe in PROBES
+        if probe.function in known
+        and (probe.name != "zs_obj_read_begin" or (len(probe.arguments) > 1) == with_length)
+    ]
+
+
+def definition(probe: Probe, arguments: tuple[str, ...]) -> str:
+    """Return the line that defines a probe, as ``kprobe_events`` takes it."""
+    words = [f"{'r' if probe.returns else 'p'}:{GROUP}/{probe.name}", probe.function]
+    for name, number in probe.arguments:
+        where = arguments[number - 1] if number else "$retval"
+        # A handle is a word, whatever that is; the others are small.
+        words.append(f"{name}={where}" if name == "handle" else f"{name}={where}:u32")
+    return " ".join(words)
+
+
+def script(kernel: Kernel, output: Path, seconds: float | None = None) -> str:
+    """Return a shell script, for root, that records into ``output``.
+
+    It records for the given time, or until it is interrupted; then it waits until all has been
+    written and takes down what it put up.
+    """
+    chosen = probes(kernel.functions)
+    define = "\n".join(
+        f"echo {shlex.quote(definition(probe, kernel.arguments))} >> kprobe_events"
+        for probe in chosen
+    )
+    remove = "\n".join(
+        f"        echo '-:{GROUP}/{probe.name}' >> kprobe_events" for probe in chosen
+    )
+    until = f"sleep {seconds:g}" if seconds is not None else "wait $reader || true"
+    stop = "" if seconds is not None else "; Ctrl-C ends it"
+    return f"""#!/bin/sh
+# Records what is asked of zsmalloc. Start it before zram or zswap is set up: of an object that is
+# older than the recording nobody knows the length. Import with: zsemu trace import
+set -eu
+output={shlex.quote(str(output.absolute()))}
+tracefs={shlex.quote(str(kernel.tracefs))}
+[ -e "$tracefs/kprobe_events" ] || mount -t tracefs nodev "$tracefs"
+cd "$tracefs"
+
+[ -e kprobe_events ] || {{ echo "this kernel has no CONFIG_KPROBE_EVENTS" >&2; exit 1; }}
+echo "{HEADER} kernel=$(uname -r) page_size=$(getconf PAGESIZE)" > "$output"
+
+reader=
+finish() {{
+    trap '' INT TERM
+    set +e
+    if [ "$reader" ]; then
+        echo 0 > instances/{GROUP}/tracing_on
+        # Until the reader has written all there is.
+        before=
+        while now=$(wc -c < "$output"); [ "$now" != "$before" ]; do before=$now; sleep 1; done
+        kill $reader 2> /dev/null
+        echo 0 > instances/{GROUP}/events/{GROUP}/enable
+        echo "$(grep -c ': zs_' "$output") events in $output" >&2
+    fi
+    rmdir instances/{GROUP}
+    {{
+{remove}
+    }} 2> /dev/null
+}}
+trap finish EXIT
+trap : INT TERM
+
+{define}
+mkdir -p instances/{GROUP}
+echo {BUFFER_KIB} > instances/{GROUP}/buffer_size_kb
+echo 1 > instances/{GROUP}/events/{GROUP}/enable
+echo 1 > instances/{GROUP}/tracing_on
+cat instances/{GROUP}/trace_pipe >> "$output" &
+reader=$!
+echo "recording; set up zram or zswap and run the workload now{stop}" >&2
+{until}
+"""
+
+
+def run(commands: str) -> None:
+    """Run the script; ZsemuError if one of its commands fails."""
+    process = subprocess.Popen(["sh", "-c", commands])
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            # It went to the script too, which now ends in order.
+            continue
+    if status:
+        raise ZsemuError(
+            f"recording failed with status {status}, for the reason given above; it needs root and "
+            "a kernel with CONFIG_KPROBE_EVENTS"
+        )

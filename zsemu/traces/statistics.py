@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is in a trace: its operations, objects and overlaps, and what spans under a geometry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.traces.trace import Operation, Trace
+from zsemu.zsmalloc.geometry import Geometry
+from zsemu.zsmalloc.placement import Placer
+
+
+@dataclass(frozen=True, eq=False)
+class Info:
+    """Figures of a trace that no geometry changes."""
+
+    operations: dict[Operation, int]
+    """How many there are of each kind."""
+    live: NDArray[np.int64]
+    """Objects alive after each operation, shape (n,)."""
+    lengths: NDArray[np.uint32]
+    """Bytes of each object, ascending, shape (objects,)."""
+    overlaps: int
+    """Pairs of maps that overlap in time."""
+    seconds: float
+    """From the first operation to the last one's begin."""
+
+
+@dataclass(frozen=True)
+class Spanning:
+    """What spans when a trace is placed under one geometry with 64-bit words."""
+
+    objects: int
+    maps: int
+    next_maps: int
+    """Pairs of maps overlapping in time where one object spans and the other one's slot is the next
+    of its zspage: the one into which a swap reaches."""
+
+
+def _overlaps(
+    begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield all pairs of intervals that overlap, as two arrays of indices: the earlier, the later.
+
+    Both arrays have shape (n,), in nanoseconds; ``begin`` ascends. Of intervals that only touch
+    nobody knows: they do not overlap.
+    """
+    earlier = np.arange(len(begin))
+    distance = 1
+    while earlier.size:
+        earlier = earlier[earlier + distance < len(begin)]
+        earlier = earlier[begin[earlier + distance] < end[earlier]]
+        yield earlier, earlier + distance
+        distance += 1
+
+
+def info(trace: Trace) -> Info:
+    """Return the figures of a trace."""
+    maps = np.flatnonzero(trace.maps)
+    change = np.array([1, -1, 0, 0, 0])[trace.operation]
+    return Info(
+        operations={kind: int(np.count_nonzero(trace.operation == kind)) for kind in Operation},
+        live=np.cumsum(change),
+        lengths=np.sort(trace.length[trace.operation == Operation.ALLOCATE]),
+        overlaps=sum(len(pair) for pair, _ in _overlaps(trace.begin[maps], trace.end[maps])),
+        seconds=float(trace.begin[-1] - trace.begin[0]) / 1e9,
+    )
+
+
+def spanning(trace: Trace, geometry: Geometry) -> Spanning:
+    """Return what spans under a geometry of the trace's page size."""
+    placed = Placer(geometry).place(trace.operation, trace.object, trace.length)
+    maps = np.flatnonzero(trace.maps)
+    zspage, slot, spans = placed.zspage[maps], placed.slot[maps], placed.spans[maps]
+    next_maps = 0
+    for one, other in _overlaps(trace.begin[maps], trace.end[maps]):
+        step = slot[other] - slot[one]
+        reaches = (step == 1) & spans[one] | (step == -1) & spans[other]
+        next_maps += int(np.count_nonzero((zspage[one] == zspage[other]) & reaches))
+    return Spanning(
+        objects=int(np.count_nonzero(placed.spans & (trace.operation == Operation.ALLOCATE))),
+        maps=int(np.count_nonzero(spans)),
+        next_maps=next_maps,
+    )
