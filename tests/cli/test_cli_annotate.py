@@ -229,7 +229,7 @@ def test_shapes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def golden() -> list[dict[str, str]]:
-    with (Path(__file__).parent / "golden" / "counts.csv").open() as stream:
+    with (Path(__file__).parents[1] / "golden" / "counts.csv").open() as stream:
         return list(csv.DictReader(stream))
 
 

@@ -17,7 +17,7 @@ from zsemu.guest.targets import names as target_names
 
 pytestmark = pytest.mark.external  # the build and the empty environment need a package index
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("zsemu", "arch", "traces")
 WHEEL_ONLY = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 

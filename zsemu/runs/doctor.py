@@ -475,10 +475,10 @@ def _digest(target: Target) -> str:
     digest = hashlib.sha256()
     versions = (zsemu.__version__, unicorn.__version__, capstone.__version__)
     digest.update("\0".join((*versions, platform.system(), platform.machine())).encode())
-    names = ("doctor", "guest", "hooks", "image", "machine", "memory", "targets")
+    guest = Path(hooks.__file__).parent
     for path in (
-        *(Path(__file__).with_name(f"{name}.py") for name in names),
-        hooks._SOURCE,
+        Path(__file__),
+        *sorted([*guest.glob("*.py"), *guest.glob("native/*")]),
         ARCH / "selftest" / "selftest.c",
         *(ARCH / target.name / f"{name}.toml" for name in ("target", "selftest")),
     ):
