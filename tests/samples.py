@@ -10,7 +10,7 @@ from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import Target, target
-from zsemu.replay.placed_trace import Work, whole
+from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.traces.trace import Metadata, Operation, Trace
 from zsemu.zsmalloc.geometry import geometry
@@ -88,10 +88,10 @@ def image(target: Target, strategy_: str | Path) -> Image:
 
 
 @cache
-def placed(trace_: Trace, arch: str, name: str = "chain-8") -> Work:
+def placed(trace_: Trace, arch: str, name: str = "chain-8") -> PlacedTrace:
     """Place a trace as a kernel for ``arch`` would."""
     machine = target(arch)
-    return whole(
+    return place_in_memory(
         trace_,
         geometry(
             name,

@@ -28,7 +28,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay import violations
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Replay
 
 ARCHS = target_names()
@@ -46,7 +46,7 @@ CONTENTS = (violations.WRONG_BYTES, violations.HEADER, violations.LINK)
 each_arch = pytest.mark.parametrize("arch", ARCHS)
 
 
-def batch(arch: str) -> Work:
+def batch(arch: str) -> PlacedTrace:
     """Return a batch without a read-back."""
     return replace(placed(busy_trace(300), arch), live=np.empty(0, np.int64))
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zsemu.api import Work as Work
     from zsemu.api import build_image as build_image
     from zsemu.api import diff_results as diff_results
     from zsemu.api import load_trace as load_trace
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from zsemu.guest.strategies import strategy as strategy
     from zsemu.guest.targets import Target as Target
     from zsemu.guest.targets import target as target
-    from zsemu.replay.placed_trace import Work as Work
     from zsemu.replay.replay import Outcome as Outcome
     from zsemu.replay.replay import Replay as Replay
     from zsemu.replay.violations import Violation as Violation
@@ -46,7 +46,7 @@ _HOMES = {
     "Target": "zsemu.guest.targets",
     "Trace": "zsemu.traces.trace",
     "Violation": "zsemu.replay.violations",
-    "Work": "zsemu.replay.placed_trace",
+    "Work": "zsemu.api",
     "ZsemuError": "zsemu.errors",
     "build_image": "zsemu.api",
     "diff_results": "zsemu.api",

@@ -14,7 +14,8 @@ from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
 from zsemu.paths import DEFAULT_TRACE
-from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.replay import placed_trace
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.results.diff import Diff, diff
 from zsemu.results.document import Document, Record
 from zsemu.results.limits import parse
@@ -22,6 +23,9 @@ from zsemu.runs import compare, doctor
 from zsemu.runs import request as requests
 from zsemu.traces import trace as traces
 from zsemu.traces.trace import Trace, TraceFile
+
+Work = PlacedTrace
+"""the name by which programs know a placed trace"""
 
 
 def _strategy(one: str | Path | Strategy) -> Strategy:
@@ -127,7 +131,7 @@ def place(
     *,
     geometry: str | None = None,
     page_size: int = 4096,
-) -> Work | Stream:
+) -> PlacedTrace | PlacedStream:
     """Return a trace with its objects placed as the kernel of an architecture would: for Replay.
 
     ``geometry`` and errors as in run().
@@ -135,4 +139,4 @@ def place(
     asked = requests.request(
         archs=[arch], strategies={}, trace=trace, geometry=geometry, page_size=page_size
     )
-    return work(asked.trace, asked.geometry_for(targets.target(arch)))
+    return placed_trace.place(asked.trace, asked.geometry_for(targets.target(arch)))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from zsemu.annotate.alignment import Mark, by_instruction, by_line, name_of, pair_functions
 from zsemu.annotate.listing import Counts, Function, Row
-from zsemu.guest.debug_lines import Place
+from zsemu.guest.debug_lines import SourceLine
 
 
 def row(key: str, target: int | None = None, times: int = 1, line: int = 0) -> Row:
-    place = Place(Path("/x/a.c"), line, assembly=False) if line else None
+    place = SourceLine(Path("/x/a.c"), line, assembly=False) if line else None
     return Row(0, key, key, target, place, "", Counts(times, 0, 0, 0, 0, 0))
 
 
@@ -92,7 +92,9 @@ def test_by_line() -> None:
 
 def test_assembly_is_one_block() -> None:
     def written(key: str, file: str, line: int) -> Row:
-        return Row(0, key, key, None, Place(Path(file), line, True), "", Counts(1, 0, 0, 0, 0, 0))
+        return Row(
+            0, key, key, None, SourceLine(Path(file), line, True), "", Counts(1, 0, 0, 0, 0, 0)
+        )
 
     left = function(written("a", "/x/copy.S", 3), written("b", "/x/copy.S", 4))
     right = function(written("c", "/y/copy.S", 3))

@@ -9,7 +9,7 @@ import pytest
 from zsemu.annotate.one_operation import Shape, parse
 from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Kind
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
@@ -82,7 +82,7 @@ def test_what_is_none_is_told_by_examples(text: str) -> None:
 )
 def test_errors_say_what_there_is(text: str, says: str) -> None:
     with pytest.raises(ZsemuError) as caught:
-        parse(text).append(Builder(chain_8()))
+        parse(text).append(ScriptBuilder(chain_8()))
     assert re.search(says, str(caught.value))
 
 
@@ -92,9 +92,9 @@ def test_errors_say_what_there_is(text: str, says: str) -> None:
 )
 def test_what_it_appends(text: str, mapped: int) -> None:
     """The operation is in its slot, with objects beside it, and nothing is displaced before."""
-    builder = Builder(chain_8())
+    builder = ScriptBuilder(chain_8())
     at = parse(text).append(builder)
-    work = builder.work()
+    work = builder.placed()
     assert work.script
     assert work.trace.operation[at] == Operation[text.partition(":")[0].upper()]
     assert work.trace.length[at] == mapped
@@ -108,9 +108,9 @@ def test_what_it_appends(text: str, mapped: int) -> None:
 
 
 def test_after() -> None:
-    builder = Builder(chain_8())
+    builder = ScriptBuilder(chain_8())
     at = parse("read:3600/4,after=write/3").append(builder)
-    work = builder.work()
+    work = builder.placed()
     assert (work.trace.operation[at - 1], work.placed.slot[at - 1]) == (Operation.WRITE, 3)
     assert (work.trace.operation[at], work.placed.slot[at]) == (Operation.READ, 4)
 

@@ -20,9 +20,9 @@ from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay import replay
 from zsemu.replay.batch import Batch
-from zsemu.replay.placed_trace import Stream
+from zsemu.replay.placed_trace import PlacedStream
 from zsemu.replay.replay import Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces import trace
 from zsemu.traces.trace import TraceFile
 
@@ -30,9 +30,9 @@ each_target = pytest.mark.parametrize("arch", target_names())
 
 
 def of_shape(one: Image, shape: str) -> Profile:
-    builder = Builder(placed(busy_trace(), one.target.name).geometry)
+    builder = ScriptBuilder(placed(busy_trace(), one.target.name).geometry)
     operation = parse(shape).append(builder)
-    return profile.of_operation(one, builder.work(), operation, maps=True)
+    return profile.of_operation(one, builder.placed(), operation, maps=True)
 
 
 def at(found: Profile, one: Image, address: int, phase: str) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ def test_adds_up_to_the_counts(arch: str, name: str) -> None:
 def test_a_stream_is_as_a_whole(tmp_path: Path) -> None:
     one, work = image(target("arm"), "swap-lazy"), placed(busy_trace(), "arm")
     trace.save(busy_trace(), tmp_path / "t.npz")
-    stream = Stream(TraceFile(tmp_path / "t.npz"), work.geometry, 130)
+    stream = PlacedStream(TraceFile(tmp_path / "t.npz"), work.geometry, 130)
     np.testing.assert_array_equal(
         profile.of_trace(one, stream).counts, profile.of_trace(one, work).counts
     )

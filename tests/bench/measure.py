@@ -23,7 +23,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.targets import Target, target
-from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.runs.request import Request
 
@@ -106,10 +106,10 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     ((name, strategy),) = request.strategies.items()
     path = build(machine, strategy, page_shift=request.page_shift)
     geometry = request.geometry_for(machine)
-    placed = work(request.trace, geometry)
+    placed = place(request.trace, geometry)
     first = min(_FIRST, int(next(iter(placed.parts())).bounds[1]))
-    head = work(request.trace.head(first), geometry)
-    assert isinstance(head, Work)
+    head = place(request.trace.head(first), geometry)
+    assert isinstance(head, PlacedTrace)
     # No read-back: a process outside has none.
     batch = replace(head, live=np.empty(0, np.int64))
 
@@ -146,7 +146,7 @@ class _Subject:
     name: str
     path: Path
     target: Target
-    placed: Work | Stream
+    placed: PlacedTrace | PlacedStream
 
     @property
     def image(self) -> Image:

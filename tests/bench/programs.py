@@ -17,7 +17,7 @@ from outside.process import Process
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.image import Image
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 
 Command = Callable[[Process, Path, Path], list[str | Path]]
 """a process, written to the first path, run so that what is counted goes to the second"""
@@ -126,7 +126,7 @@ class Ready:
         return seconds, self.program.counted(self.output) if self.program.counted else None
 
 
-def prepare(image: Image, batch: Work, directory: Path) -> tuple[list[Ready], list[str]]:
+def prepare(image: Image, batch: PlacedTrace, directory: Path) -> tuple[list[Ready], list[str]]:
     """Write into a directory what runs a batch under each program.
 
     Return the programs that there are for it, and for those that are missing how to get them.

@@ -26,7 +26,7 @@ from zsemu.guest.machine import Machine
 from zsemu.guest.memory import BATCH, RAM_BASE, STATE, ZSPAGE
 from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS, StopAt
 from zsemu.replay.batch import Batch
-from zsemu.replay.placed_trace import Stream, Work
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.replay.replay import Replay
 
 _DRIVER = "driver"
@@ -58,7 +58,7 @@ def emulation() -> Iterator[Clock]:
 class Unhooked(Replay):
     """Nothing is observed: contents are judged, and that is all."""
 
-    def __init__(self, image: Image, work: Work | Stream) -> None:
+    def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         # With everything to be observed, _observe_all() is all that runs a batch.
         super().__init__(image, work, full=True)
         # One that never had a hook.
@@ -73,7 +73,7 @@ class Unhooked(Replay):
 class Counting(Unhooked):
     """Block hits of everything, the driver's too, by the hook that counts those of a strategy."""
 
-    def __init__(self, image: Image, work: Work | Stream) -> None:
+    def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         super().__init__(image, work)
         hooks = self._fast_hooks
         # One phase of one operation, which nothing ends.
@@ -104,7 +104,7 @@ class Counting(Unhooked):
 class Scripted(Unhooked):
     """Python hooks, as a script would have them: by phase and region what is executed and moved."""
 
-    def __init__(self, image: Image, work: Work | Stream) -> None:
+    def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         super().__init__(image, work)
         self._instructions: Counter[str] = Counter()
         # (accesses, bytes) by phase and region.

@@ -13,7 +13,7 @@ from zsemu.check.sequences import Action, Found, interesting_classes, perform, r
 from zsemu.guest.strategies import strategy
 from zsemu.guest.structures import Kind
 from zsemu.guest.targets import target
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import HEADER, LINK, STRAY, WRONG_BYTES, check_of
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
@@ -60,12 +60,12 @@ def test_planted_fault_is_found_and_small(
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Builder]:
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[ScriptBuilder]:
     """Collect the sequences that are run."""
-    kept: list[Builder] = []
+    kept: list[ScriptBuilder] = []
     real = sequences_.perform
 
-    def watched(one: Geometry, actions: list[Action]) -> Builder:
+    def watched(one: Geometry, actions: list[Action]) -> ScriptBuilder:
         kept.append(real(one, actions))
         return kept[-1]
 
@@ -73,26 +73,26 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Builder]:
     return kept
 
 
-def lines_of(seen: list[Builder], seed: int) -> list[list[str]]:
+def lines_of(seen: list[ScriptBuilder], seed: int) -> list[list[str]]:
     del seen[:]
     shared = image(target(ARCH), "sg")
     assert search(shared, chain_8(), (), seed=seed, sequences=COUNT) is None
     return [builder.lines() for builder in seen]
 
 
-def test_same_seed_same_sequences(seen: list[Builder]) -> None:
+def test_same_seed_same_sequences(seen: list[ScriptBuilder]) -> None:
     first = lines_of(seen, 1)
     assert len(first) == COUNT
     assert lines_of(seen, 1) == first
     assert lines_of(seen, 2) != first
 
 
-def test_sequences_hold_what_can_go_wrong(seen: list[Builder]) -> None:
+def test_sequences_hold_what_can_go_wrong(seen: list[ScriptBuilder]) -> None:
     lines_of(seen, 0)
     kinds: Counter[int] = Counter()
     spanning: Counter[int] = Counter()
     for builder in seen:
-        work = builder.work()
+        work = builder.placed()
         assert work.script is not None
         assert set(work.trace.cpu.tolist()) == {0, 1}
         kinds.update(work.script.kind.tolist())

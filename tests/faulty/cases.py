@@ -23,8 +23,8 @@ from functools import cache
 import numpy as np
 
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import Work
-from zsemu.replay.script import Builder
+from zsemu.replay.placed_trace import PlacedTrace
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import geometry
 
@@ -37,7 +37,7 @@ APART, CHAIN, SMALL = 1632, 3600, 700
 class Case:
     """Some operations."""
 
-    script: Callable[[Builder], None]
+    script: Callable[[ScriptBuilder], None]
     geometry: str
     page_size: int
 
@@ -51,15 +51,15 @@ class Case:
         """Of the pages that zsmalloc sees."""
         return self.page_size.bit_length() - 1
 
-    def work(self, arch: str) -> Work:
+    def work(self, arch: str) -> PlacedTrace:
         """Return the operations as a kernel for ``arch`` would place them."""
         return _work(self, arch)
 
 
 @cache
-def _work(case: Case, arch: str) -> Work:
+def _work(case: Case, arch: str) -> PlacedTrace:
     machine = target(arch)
-    builder = Builder(
+    builder = ScriptBuilder(
         geometry(
             case.geometry,
             page_size=case.page_size,
@@ -68,7 +68,7 @@ def _work(case: Case, arch: str) -> Work:
         )
     )
     case.script(builder)
-    return builder.work()
+    return builder.placed()
 
 
 CASES: list[Case] = []
@@ -76,15 +76,15 @@ CASES: list[Case] = []
 
 def _case(
     geometry: str = "chain-8", page_size: int = 4096
-) -> Callable[[Callable[[Builder], None]], Case]:
-    def made(script: Callable[[Builder], None]) -> Case:
+) -> Callable[[Callable[[ScriptBuilder], None]], Case]:
+    def made(script: Callable[[ScriptBuilder], None]) -> Case:
         CASES.append(Case(script, geometry, page_size))
         return CASES[-1]
 
     return made
 
 
-def _fill(builder: Builder, length: int, slots: list[int]) -> list[int]:
+def _fill(builder: ScriptBuilder, length: int, slots: list[int]) -> list[int]:
     """Write objects into some slots of a new zspage, of the class that ``length`` gets."""
     zspage = builder.zspage(int(builder.geometry.class_index(length)))
     objects = [builder.allocate(zspage, slot, builder.capacity(zspage)) for slot in slots]
@@ -93,27 +93,27 @@ def _fill(builder: Builder, length: int, slots: list[int]) -> list[int]:
     return objects
 
 
-def _odd(builder: Builder) -> int:
+def _odd(builder: ScriptBuilder) -> int:
     """Return a length that is no multiple of a word, of an object that spans in slot 2."""
     return builder.geometry.page_size // 5
 
 
 @_case()
-def once(builder: Builder) -> None:
+def once(builder: ScriptBuilder) -> None:
     """One spanning object is written on CPU 0 and read on CPU 1."""
     (object_,) = _fill(builder, APART, [2])
     builder.use(READ, object_, cpu=1)
 
 
 @_case()
-def updated(builder: Builder) -> None:
+def updated(builder: ScriptBuilder) -> None:
     """One spanning object is written on CPU 0 and updated on CPU 1."""
     (object_,) = _fill(builder, APART, [2])
     builder.use(UPDATE, object_, cpu=1)
 
 
 @_case()
-def partly_updated(builder: Builder) -> None:
+def partly_updated(builder: ScriptBuilder) -> None:
     """The first odd bytes of a spanning object are updated, and all of it is read."""
     (object_,) = _fill(builder, APART, [2])
     builder.use(UPDATE, object_, _odd(builder))
@@ -121,7 +121,7 @@ def partly_updated(builder: Builder) -> None:
 
 
 @_case()
-def read_twice(builder: Builder) -> None:
+def read_twice(builder: ScriptBuilder) -> None:
     """One CPU reads a spanning object twice."""
     (object_,) = _fill(builder, APART, [2])
     builder.use(READ, object_)
@@ -129,7 +129,7 @@ def read_twice(builder: Builder) -> None:
 
 
 @_case()
-def just_reaches_over(builder: Builder) -> None:
+def just_reaches_over(builder: ScriptBuilder) -> None:
     """The object in slot 2 has two bytes in its second page."""
     zspage = builder.zspage(int(builder.geometry.class_index(APART)))
     slots = builder.geometry.slots_of(builder.class_of(zspage))
@@ -139,7 +139,7 @@ def just_reaches_over(builder: Builder) -> None:
 
 
 @_case()
-def whole(builder: Builder) -> None:
+def whole(builder: ScriptBuilder) -> None:
     """The first odd bytes of an object that does not span are written and read."""
     (object_,) = _fill(builder, APART, [1])
     builder.use(WRITE, object_, 101)
@@ -147,7 +147,7 @@ def whole(builder: Builder) -> None:
 
 
 @_case()
-def between(builder: Builder) -> None:
+def between(builder: ScriptBuilder) -> None:
     """A spanning object between two others is used in all modes and lengths, on two CPUs."""
     _, object_, _ = _fill(builder, APART, [1, 2, 3])
     odd = _odd(builder)
@@ -164,14 +164,14 @@ def between(builder: Builder) -> None:
 
 
 @_case()
-def short_tail(builder: Builder) -> None:
+def short_tail(builder: ScriptBuilder) -> None:
     """As once, between two others, where the smaller part is the one in the second page."""
     _, object_, _ = _fill(builder, APART, [3, 4, 5])
     builder.use(READ, object_)
 
 
 @_case()
-def behind_free(builder: Builder) -> None:
+def behind_free(builder: ScriptBuilder) -> None:
     """The slot behind a spanning object that was used and freed is allocated."""
     (object_,) = _fill(builder, APART, [2])
     builder.free(object_)
@@ -179,21 +179,21 @@ def behind_free(builder: Builder) -> None:
 
 
 @_case()
-def shorter(builder: Builder) -> None:
+def shorter(builder: ScriptBuilder) -> None:
     """The first odd bytes of a spanning object are written after all of it was."""
     (object_,) = _fill(builder, APART, [2])
     builder.use(WRITE, object_, _odd(builder))
 
 
 @_case()
-def after_another(builder: Builder) -> None:
+def after_another(builder: ScriptBuilder) -> None:
     """One byte of a spanning object is written after another one was mapped."""
     object_, _ = _fill(builder, APART, [2, 4])
     builder.use(WRITE, object_, 1)
 
 
 @_case(geometry="2012")
-def after_another_2012(builder: Builder) -> None:
+def after_another_2012(builder: ScriptBuilder) -> None:
     """As after_another, with no headers, and one spanning slot in a zspage: 2 in class 1632."""
     (object_,) = _fill(builder, APART, [2])
     _fill(builder, APART, [2])
@@ -201,7 +201,7 @@ def after_another_2012(builder: Builder) -> None:
 
 
 @_case(page_size=16384)
-def ends_before_its_slot(builder: Builder) -> None:
+def ends_before_its_slot(builder: ScriptBuilder) -> None:
     """The slot spans, what is written does not: 820 bytes in slot 18 of class 864.
 
     The example of 20250507054312.4135983-1. With the size classes of i386 and riscv32 no object
@@ -218,7 +218,7 @@ def ends_before_its_slot(builder: Builder) -> None:
 
 
 @_case()
-def chain(builder: Builder) -> None:
+def chain(builder: ScriptBuilder) -> None:
     """Four spanning objects, each the neighbour of the next, are used up, down and across."""
     _, second, third, last = _fill(builder, CHAIN, [1, 2, 3, 4])
     for object_ in (third, second, last):
@@ -226,14 +226,14 @@ def chain(builder: Builder) -> None:
 
 
 @_case()
-def neighbour(builder: Builder) -> None:
+def neighbour(builder: ScriptBuilder) -> None:
     """A spanning object is read, then the one behind it."""
     for object_ in _fill(builder, APART, [2, 3]):
         builder.use(READ, object_)
 
 
 @_case()
-def compaction(builder: Builder) -> None:
+def compaction(builder: ScriptBuilder) -> None:
     """A spanning object moves to the same slot of another zspage."""
     (object_,) = _fill(builder, APART, [2])
     _fill(builder, APART, [1])
@@ -242,7 +242,7 @@ def compaction(builder: Builder) -> None:
 
 
 @_case()
-def migration(builder: Builder) -> None:
+def migration(builder: ScriptBuilder) -> None:
     """CPU 1 migrates the page in which an object starts that CPU 0 has used, and will."""
     object_, behind = _fill(builder, APART, [2, 3])
     builder.use(READ, object_)
@@ -253,13 +253,13 @@ def migration(builder: Builder) -> None:
 
 
 @_case()
-def small(builder: Builder) -> None:
+def small(builder: ScriptBuilder) -> None:
     """The first slot of a page of many is written."""
     _fill(builder, SMALL, [0])
 
 
 @_case()
-def last_before_another(builder: Builder) -> None:
+def last_before_another(builder: ScriptBuilder) -> None:
     """The last object of a zspage is read, and behind it lies another zspage."""
     *_, last = _fill(builder, APART, [14, 16])
     _fill(builder, APART, [2])

@@ -36,9 +36,9 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import replacing
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import geometry
 
@@ -92,7 +92,7 @@ class Shape:
         """Return what there is to count."""
         return ("map", "unmap") if self.operation in _MAPS else ("settle",)
 
-    def build(self, builder: Builder) -> int:
+    def build(self, builder: ScriptBuilder) -> int:
         """Append the operations and return the index of the one that is measured."""
         classes = builder.geometry
         class_index = int(classes.class_index(self.kind))
@@ -129,14 +129,14 @@ SHAPES: Final = (
 
 
 @cache
-def placed(arch: str) -> tuple[Work, list[int]]:
+def placed(arch: str) -> tuple[PlacedTrace, list[int]]:
     """Return all shapes, and which operation each is."""
     machine = target(arch)
-    builder = Builder(
+    builder = ScriptBuilder(
         geometry("chain-8", word_bits=machine.word_bits, physical_bits=machine.physical_bits)
     )
     at = [shape.build(builder) for shape in SHAPES]
-    return builder.work(), at
+    return builder.placed(), at
 
 
 def measure(arch: str, strategy: str, path: str | Path | None = None) -> Counts:

@@ -11,7 +11,7 @@ import pytest
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import COMPILERS, build, compiler, inputs
-from zsemu.guest.debug_lines import Lines
+from zsemu.guest.debug_lines import SourceLines
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy, strategy
 from zsemu.guest.targets import names as target_names
@@ -48,7 +48,7 @@ def test_as_addr2line_has_them(arch: str, cc: str) -> None:
     except ZsemuError as error:
         pytest.skip(str(error))
     image = Image(build(machine, one, cc=cc), machine)
-    lines = Lines(image, inputs(machine, one))
+    lines = SourceLines(image, inputs(machine, one))
     addresses = code(image)
     if cc == "clang":
         # Of assembly with an #include its DWARF 5 names two files; addr2line 2.40 takes the wrong.
@@ -64,7 +64,7 @@ def test_as_addr2line_has_them(arch: str, cc: str) -> None:
 def test_a_statement_is_where_it_was_written(arch: str, tmp_path: Path) -> None:
     image = bare.image(arch, "nop", tmp_path)
     one = strategy(str(tmp_path / "bare.c"))
-    lines = Lines(image, inputs(image.target, one))
+    lines = SourceLines(image, inputs(image.target, one))
     start = image.address("zs_map_object")
     nops = [a for a in code(image) if image.instructions[a].mnemonic in ("nop", "c.nop")]
     (place,) = {lines.at(a) for a in nops if image.function(a) == image.function(start)}
@@ -80,7 +80,7 @@ def test_a_statement_is_where_it_was_written(arch: str, tmp_path: Path) -> None:
 def test_assembly_is_known_as_such(arch: str) -> None:
     one, machine = strategy("swap"), target(arch)
     image = Image(build(machine, one), machine)
-    lines = Lines(image, inputs(machine, one))
+    lines = SourceLines(image, inputs(machine, one))
     for address in code(image):
         place, symbol = lines.at(address), image.function(address)
         assert symbol
@@ -112,7 +112,7 @@ def test_a_file_is_found_where_it_lies_now(tmp_path: Path) -> None:
     shutil.rmtree(first.path.parent)
     assert build(machine, second) == path
     image = Image(path, machine)
-    lines = Lines(image, inputs(machine, second))
+    lines = SourceLines(image, inputs(machine, second))
     places = [p for a in code(image) if (p := lines.at(a)) and p.path.name == "swap.c"]
     assert {p.path for p in places} == {second.path}
     texts = {lines.text(p) for p in places}
@@ -123,7 +123,7 @@ def test_a_file_is_found_where_it_lies_now(tmp_path: Path) -> None:
 def test_a_file_that_is_not_known_has_no_text() -> None:
     machine, one = target("arm"), strategy("swap")
     image = Image(build(machine, one), machine)
-    lines = Lines(image, [])
+    lines = SourceLines(image, [])
     place = next(p for a in code(image) if (p := lines.at(a)))
     assert place.line
     assert lines.text(place) == ""
@@ -134,6 +134,6 @@ def test_headers_of_the_same_name_are_told_apart() -> None:
     for arch in target_names():
         machine, one = target(arch), strategy("pgtable")
         image = Image(build(machine, one), machine)
-        lines = Lines(image, inputs(machine, one))
+        lines = SourceLines(image, inputs(machine, one))
         paths = {p.path for a in code(image) if (p := lines.at(a)) and p.path.name == "pgtable.h"}
         assert {path.parent.name for path in paths} <= {arch}

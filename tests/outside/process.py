@@ -29,8 +29,8 @@ from zsemu.guest.image import Image
 from zsemu.guest.memory import RAM_BASE, Memory, Sizes
 from zsemu.guest.structures import StopAt
 from zsemu.guest.targets import target
-from zsemu.replay.batch import Batch, Builder
-from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, Work
+from zsemu.replay.batch import Batch, BatchWriter
+from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedTrace
 
 _ALIGN: Final = 1 << 16
 _LOAD, _STACK = 1, 0x6474E551
@@ -91,7 +91,7 @@ class Process:
     With ``rounds`` it runs over that batch so often, with what is then left of the last time.
     """
 
-    def __init__(self, image: Image, work: Work, rounds: int = 1) -> None:
+    def __init__(self, image: Image, work: PlacedTrace, rounds: int = 1) -> None:
         assert len(work.bounds) == 2, "the trace must fit into one batch"
         home = target("i386")
         low = replace(image.target, direct_map=home.direct_map, window=home.window)
@@ -106,7 +106,7 @@ class Process:
             states=2,
         )
         self.memory = memory = Memory(image, sizes, work.page_shift)
-        self.batch: Batch = next(Builder(work, memory).batches())
+        self.batch: Batch = next(BatchWriter(work, memory).batches())
         records = self.batch.ops
         self.operations = len(records) * rounds
         memory.view(memory.ops, memory.types.op, self.operations)[:] = np.tile(records, rounds)

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from zsemu.counts import STRATEGY_PHASES
-from zsemu.reports import plots
+from zsemu.reports import plot_files as plots
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.tables import text
 from zsemu.results.document import Document, Record, load

@@ -17,7 +17,7 @@ from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay import accesses
-from zsemu.replay.placed_trace import Work, work
+from zsemu.replay.placed_trace import PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.runs.compare import run_here
 from zsemu.runs.request import request
@@ -27,7 +27,7 @@ ARCHS = target_names()
 MAPS = (Operation.READ, Operation.WRITE, Operation.UPDATE)
 
 
-def found(one: Image, placed_: Work) -> tuple[Replay, Outcome]:
+def found(one: Image, placed_: PlacedTrace) -> tuple[Replay, Outcome]:
     """Replay by shapes, and hold the result against a replay in which everything is observed."""
     replay = Replay(one, placed_)
     outcome = replay.run()
@@ -45,8 +45,8 @@ def test_recorded_trace(arch: str, name: str) -> None:
     machine = target(arch)
     for trace_ in (TraceFile(find("compile-zstd")), zsmapbench()):
         asked = request(archs=[arch], strategies={name: strategy(name)}, trace=trace_)
-        here = work(trace_, asked.geometry_for(machine))
-        assert isinstance(here, Work)
+        here = place(trace_, asked.geometry_for(machine))
+        assert isinstance(here, PlacedTrace)
         replay, outcome = found(image(machine, name), here)
         assert outcome.shapes
         matters = replay._builder.by_length
@@ -63,8 +63,8 @@ def test_part_of_the_large_trace(arch: str, name: str) -> None:
     machine = target(arch)
     trace_ = TraceFile(find("sqlite-lzo-rle")).head(30_000)
     asked = request(archs=[arch], strategies={name: strategy(name)}, trace=trace_)
-    here = work(trace_, asked.geometry_for(machine))
-    assert isinstance(here, Work)
+    here = place(trace_, asked.geometry_for(machine))
+    assert isinstance(here, PlacedTrace)
     _, outcome = found(image(machine, name), here)
     assert outcome.shapes
 

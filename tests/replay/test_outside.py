@@ -26,7 +26,7 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.traces.trace import Operation, Trace
 from zsemu.zsmalloc.geometry import NAMES as GEOMETRIES
@@ -69,7 +69,7 @@ def shapes_trace(geometry: str) -> Trace:
 
 
 @cache
-def work(arch: str, geometry: str) -> Work:
+def work(arch: str, geometry: str) -> PlacedTrace:
     return placed(shapes_trace(geometry), arch, geometry)
 
 
@@ -90,7 +90,7 @@ def confirmable(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows
 
 
-def observe(image_: Image, work_: Work) -> Observed:
+def observe(image_: Image, work_: PlacedTrace) -> Observed:
     """Replay with everything hooked and keep the row of every operation."""
     kept: list[NDArray[np.int64]] = []
 

@@ -14,7 +14,7 @@ from samples import busy_trace, image, placed
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.traces import trace as traces
 from zsemu.traces.synthesis import synthesise
@@ -42,9 +42,9 @@ def outcomes(
     """Replay a file part by part, and as a whole."""
     one = image(target(arch), strategy)
     here = classes(arch)
-    whole = work(TraceFile(path), here)
-    assert isinstance(whole, Work)
-    stream = Stream(TraceFile(path), here, size)
+    whole = place(TraceFile(path), here)
+    assert isinstance(whole, PlacedTrace)
+    stream = PlacedStream(TraceFile(path), here, size)
     return Replay(one, stream, full=full).run(), Replay(one, whole, full=full).run()
 
 
@@ -150,9 +150,9 @@ def test_violations_are_the_same(fault: Faulty, tmp_path: Path) -> None:
 def test_scope_maps_and_memory(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     traces.save(long_trace(), path)
-    whole = work(TraceFile(path), classes("arm"))
-    stream = Stream(TraceFile(path), classes("arm"), 500)
-    assert isinstance(whole, Work)
+    whole = place(TraceFile(path), classes("arm"))
+    stream = PlacedStream(TraceFile(path), classes("arm"), 500)
+    assert isinstance(whole, PlacedTrace)
     assert stream.scope_maps == whole.scope_maps
     assert stream.cpus == whole.cpus
     assert stream.zspages <= whole.zspages + 500
@@ -173,7 +173,7 @@ from pathlib import Path
 works.KEPT, works._PART = 0, 1 << 16
 one = target("riscv64")
 file = TraceFile(sys.argv[1])
-placed = works.work(file, geometry(file.metadata.geometry))
+placed = works.place(file, geometry(file.metadata.geometry))
 outcome = Replay(Image(Path(sys.argv[2]), one), placed).run()
 assert outcome.violation_count == 0 and outcome.shapes > 0
 # Of this program, not of what it was forked from, as getrusage() has it.

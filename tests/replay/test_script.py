@@ -16,7 +16,7 @@ from zsemu.guest.strategies import names, strategy
 from zsemu.guest.structures import Kind, Mode
 from zsemu.guest.targets import target
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
@@ -29,9 +29,9 @@ def chain_8() -> Geometry:
     return geometry("chain-8", page_size=4096, word_bits=64)
 
 
-def filled(count: int = 6) -> tuple[Builder, int, list[int]]:
+def filled(count: int = 6) -> tuple[ScriptBuilder, int, list[int]]:
     """Return a builder, a zspage of SIZE, and the objects in its first slots."""
-    builder = Builder(chain_8())
+    builder = ScriptBuilder(chain_8())
     zspage = builder.zspage(builder.geometry.sizes.tolist().index(SIZE))
     objects = [builder.allocate(zspage, slot, 1600 + slot) for slot in range(count)]
     for number in objects:
@@ -39,8 +39,8 @@ def filled(count: int = 6) -> tuple[Builder, int, list[int]]:
     return builder, zspage, objects
 
 
-def run(builder: Builder, strategy: str | Path) -> Outcome:
-    return Replay(image(target(ARCH), strategy), builder.work(), strict=True).run()
+def run(builder: ScriptBuilder, strategy: str | Path) -> Outcome:
+    return Replay(image(target(ARCH), strategy), builder.placed(), strict=True).run()
 
 
 def planted(name: str, directory: Path) -> Path:
@@ -48,7 +48,7 @@ def planted(name: str, directory: Path) -> Path:
     return fault.write(directory)
 
 
-def compaction() -> Builder:
+def compaction() -> ScriptBuilder:
     builder, _, objects = filled()
     far = builder.zspage(builder.class_of(0))
     builder.allocate(far, 0, 100)
@@ -60,7 +60,7 @@ def compaction() -> Builder:
     return builder
 
 
-def migration() -> Builder:
+def migration() -> ScriptBuilder:
     builder, zspage, objects = filled()
     for page in range(3):
         builder.use(Operation.READ, objects[2])
@@ -72,7 +72,7 @@ def migration() -> Builder:
     return builder
 
 
-def holding() -> Builder:
+def holding() -> ScriptBuilder:
     """Two objects that are no neighbours, mapped at once on two CPUs."""
     builder, _, objects = filled()
     builder.hold(objects[2], Mode.RW, 0, cpu=0)
@@ -85,7 +85,7 @@ def holding() -> Builder:
 
 @pytest.mark.parametrize("make", [compaction, migration, holding], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("name", names())
-def test_good_strategy_is_intact(name: str, make: Callable[[], Builder]) -> None:
+def test_good_strategy_is_intact(name: str, make: Callable[[], ScriptBuilder]) -> None:
     outcome = run(make(), name)
     assert [str(violation) for violation in outcome.violations] == []
 
@@ -99,7 +99,7 @@ def test_good_strategy_is_intact(name: str, make: Callable[[], Builder]) -> None
         ("copy-in-skipped-for-update", holding()),
     ],
 )
-def test_planted_fault_is_found(fault: str, script: Builder, tmp_path: Path) -> None:
+def test_planted_fault_is_found(fault: str, script: ScriptBuilder, tmp_path: Path) -> None:
     assert run(script, planted(fault, tmp_path)).violation_count > 0
 
 
@@ -145,7 +145,7 @@ def test_placement_is_as_it_was_asked_for() -> None:
     builder.free(objects[1])
     assert builder.live() == [objects[0], objects[2]]
     assert builder.vacant(zspage, 1)
-    work = builder.work()
+    work = builder.placed()
     assert work.placed.slot.tolist() == [0, 1, 2, 0, 1, 2, 1]
     assert work.placed.spans.tolist() == [False, False, True, False, False, True, False]
     assert work.placed.opens.tolist() == [True] + [False] * 6
@@ -153,7 +153,7 @@ def test_placement_is_as_it_was_asked_for() -> None:
 
 def test_a_batch_ends_with_a_migration() -> None:
     """What comes after must find the page elsewhere."""
-    work = migration().work()
+    work = migration().placed()
     assert work.script is not None
     kinds = work.script.kind.tolist()
     ends = [index + 1 for index, kind in enumerate(kinds) if kind == Kind.MIGRATE]
@@ -161,9 +161,9 @@ def test_a_batch_ends_with_a_migration() -> None:
     assert set(ends) <= set(work.bounds.tolist())
 
 
-def held_over(uses: int) -> Builder:
+def held_over(uses: int) -> ScriptBuilder:
     """Use an object of a large page while another one is mapped."""
-    builder = Builder(geometry("chain-8", page_size=65536, word_bits=64))
+    builder = ScriptBuilder(geometry("chain-8", page_size=65536, word_bits=64))
     zspage = builder.zspage(int(builder.geometry.class_index(40000)))
     mapped, used = (builder.allocate(zspage, slot, 40000) for slot in range(2))
     for number in (mapped, used):
@@ -179,7 +179,7 @@ def held_over(uses: int) -> Builder:
 
 def test_what_does_not_fit_into_one_batch() -> None:
     """Such batches end where nothing is mapped."""
-    work = held_over(50).work()
+    work = held_over(50).placed()
     assert work.script
     kind = work.script.kind
     began, ended = (int(np.flatnonzero(kind == one)[0]) for one in (Kind.HOLD, Kind.RELEASE))
@@ -188,7 +188,7 @@ def test_what_does_not_fit_into_one_batch() -> None:
     large = Image(build(target(ARCH), strategy("copy"), page_shift=16), target(ARCH))
     assert Replay(large, work, strict=True).run().violations == []
     with pytest.raises(ZsemuError, match="a map is held over more than a batch can have"):
-        held_over(300).work()
+        held_over(300).placed()
 
 
 def test_moves_that_are_not_possible() -> None:

@@ -10,13 +10,13 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Mode
 from zsemu.guest.targets import target
 from zsemu.replay import script_text
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import geometry
 
 
-def example() -> Builder:
-    builder = Builder(geometry("chain-8"), "scattered")
+def example() -> ScriptBuilder:
+    builder = ScriptBuilder(geometry("chain-8"), "scattered")
     index = builder.geometry.sizes.tolist().index(3072)
     first, second = builder.zspage(index), builder.zspage(index)
     objects = [builder.allocate(first, slot, 3000 + slot, slot % 2) for slot in (1, 2, 0)]
@@ -39,7 +39,7 @@ def test_read_again(tmp_path: Path) -> None:
     path.write_text("# a comment\n\n" + "\n".join(example().lines()) + "\n")
     again = script_text.read(path, target("x86_64"))
     assert again.lines() == example().lines()
-    ours, theirs = again.work(), example().work()
+    ours, theirs = again.placed(), example().placed()
     for name in ("operation", "object", "length", "cpu"):
         np.testing.assert_array_equal(getattr(ours.trace, name), getattr(theirs.trace, name))
     for name in ("zspage", "slot", "page", "offset", "class_index", "opens"):

@@ -11,7 +11,7 @@ from samples import image, placed, trace
 from zsemu.counts import COLUMNS, PHASES
 from zsemu.guest.targets import names, target
 from zsemu.replay.replay import Replay
-from zsemu.replay.spanning_costs import FIELDS, MODES, Boundary, ByShape, keys
+from zsemu.replay.spanning_costs import FIELDS, MODES, ByShape, SpanningCosts, keys
 from zsemu.traces.trace import Operation
 
 STRATEGY = ("settle", "map", "unmap")
@@ -40,7 +40,7 @@ def model(operation: list[int], slot: list[tuple[int, int]], rows: NDArray[np.ui
 
 def test_sums() -> None:
     random = np.random.default_rng(3)
-    boundary, seen = Boundary(), []
+    boundary, seen = SpanningCosts(), []
     for _ in range(5):
         operation = random.integers(0, 5, 200).astype(np.uint8)
         slot = random.choice([0, 16, 32, 4080], (200, 2)).astype(np.uint64)
@@ -53,7 +53,7 @@ def test_sums() -> None:
     assert all(len(expected[mode]["maps"]) == 12 for mode in MODES)
 
     times = random.integers(0, 5, len(operation))
-    multiplied = Boundary()
+    multiplied = SpanningCosts()
     multiplied.add(keys(operation, slot), times, rows)
     again = [np.repeat(column, times, axis=0) for column in (operation, slot, rows)]
     expected = model(again[0].tolist(), again[1].tolist(), again[2].astype(np.uint32))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from zsemu.reports.charts import FILLS, INK, PALETTE, PAPERS, Bar, Spec, curves, png, regions, svg
-from zsemu.reports.curves import Crossing, Curve
+from zsemu.reports.cost_curves import Crossing, Curve
 
 NAMES = ("copy", "swap", "<b>&.c")
 COPY = Curve((0.25, 0.75), (2.0, 2.0), (1, 1))

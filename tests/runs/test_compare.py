@@ -18,7 +18,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy, strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import whole
+from zsemu.replay.placed_trace import place_in_memory
 from zsemu.replay.replay import Replay
 from zsemu.results.document import dumps
 from zsemu.runs.compare import run
@@ -69,7 +69,7 @@ def test_counts_are_those_of_the_replay(arch: str) -> None:
     one = target(arch)
     classes = geometry(request.geometry, word_bits=one.word_bits, physical_bits=one.physical_bits)
     assert isinstance(request.trace, Trace)
-    placed = whole(request.trace, classes)
+    placed = place_in_memory(request.trace, classes)
     outcome = Replay(Image(build(one, strategy("swap")), one), placed).run()
     assert record.counts == counts.document(outcome.sums)
     assert record.operations == len(request.trace)

@@ -31,7 +31,7 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import work
+from zsemu.replay.placed_trace import place
 from zsemu.replay.replay import Replay
 from zsemu.results.document import dumps, load
 from zsemu.runs import cell_store, compare, sweep
@@ -93,7 +93,7 @@ def test_every_level(arch: str, level: str) -> None:
     """Each builds, with general registers only, and keeps every object intact."""
     one = target(arch)
     request = requests.Request((arch,), {}, busy_trace(200), "chain-8")
-    placed = work(busy_trace(200), request.geometry_for(one))
+    placed = place(busy_trace(200), request.geometry_for(one))
     for name in strategy_names():
         image = Image(build(one, strategy(name), optimisation=level), one)
         texts = [instruction.text for instruction in image.instructions.values()]

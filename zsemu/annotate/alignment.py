@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from zsemu.annotate.listing import Function, Row
-from zsemu.guest.debug_lines import Place
+from zsemu.guest.debug_lines import SourceLine
 
 
 class Mark(StrEnum):
@@ -39,7 +39,7 @@ class Pair:
 class Block:
     """The instructions of one line of C, or all of a function that were written in assembly."""
 
-    place: Place | None
+    place: SourceLine | None
     """None for assembly, and for what the compiler says of no line"""
     left: tuple[Row, ...]
     right: tuple[Row, ...]

@@ -17,7 +17,8 @@ from zsemu.annotate.alignment import (
     name_of,
     pair_functions,
 )
-from zsemu.annotate.columns import (
+from zsemu.annotate.listing import Function, Listing, Row, require
+from zsemu.annotate.text_columns import (
     BESIDE,
     COLD,
     HOT,
@@ -33,7 +34,6 @@ from zsemu.annotate.columns import (
     items,
     table,
 )
-from zsemu.annotate.listing import Function, Listing, Row, require
 
 _GUTTER: Final = 3
 """columns between two sides"""

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from zsemu.annotate import alignment_text, listing_text
 from zsemu.annotate.alignment import Functions, by_instruction, name_of, pair_functions
-from zsemu.annotate.columns import PLAIN, Line
 from zsemu.annotate.listing import Listing, Row
+from zsemu.annotate.text_columns import PLAIN, Line
 from zsemu.counts import LIMITS, PROFILE
 from zsemu.results.document import Provenance
 

@@ -13,7 +13,7 @@ from zsemu.annotate.profile import Profile
 from zsemu.annotate.references import named
 from zsemu.counts import PHASES, PROFILE
 from zsemu.errors import ZsemuError
-from zsemu.guest.debug_lines import Lines, Place
+from zsemu.guest.debug_lines import SourceLine, SourceLines
 from zsemu.guest.image import Image, Symbol
 from zsemu.replay.violations import Violation
 
@@ -51,7 +51,7 @@ class Row:
     key: str
     target: int | None
     """offset in the function that it branches to"""
-    place: Place | None
+    place: SourceLine | None
     source: str
     """the text of that line; empty if it is not known"""
     counts: Counts
@@ -138,7 +138,7 @@ def listing(
 
     ZsemuError if what the instructions did does not add up to what was counted.
     """
-    lines = Lines(image, sources)
+    lines = SourceLines(image, sources)
     chosen = [PHASES.index(phase) for phase in phases]
     start = image.text[0]
     ran = (np.flatnonzero(profile.counts[:, :, 0].any(axis=0)) + start).tolist()
@@ -179,7 +179,7 @@ def _function(
     code: Sequence[int],
     values: NDArray[np.int64],
     chosen: Sequence[int],
-    lines: Lines,
+    lines: SourceLines,
 ) -> Function:
     """Describe a function whose instructions did ``values``, shape (phases, len(code), PROFILE)."""
     instructions = [image.instructions[address] for address in code]

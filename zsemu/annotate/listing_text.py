@@ -3,7 +3,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from zsemu.annotate.columns import (
+from zsemu.annotate.listing import Counts, Function, Listing
+from zsemu.annotate.text_columns import (
     ALONE,
     NOTHING,
     PLAIN,
@@ -17,7 +18,6 @@ from zsemu.annotate.columns import (
     percent,
     table,
 )
-from zsemu.annotate.listing import Counts, Function, Listing
 
 _HEADERS = ("loads", "stores", "bytes loaded", "bytes stored")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zsemu.errors import ZsemuError
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
@@ -58,7 +58,7 @@ class Shape:
             words.append(f"after a {self.after[0].name.lower()} in slot {self.after[1]}")
         return " ".join(words)
 
-    def append(self, builder: Builder) -> int:
+    def append(self, builder: ScriptBuilder) -> int:
         """Append what it takes, and return the number of the operation itself.
 
         ZsemuError if there is no such slot or length.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zsemu.counts import PHASES, PROFILE, SCOPES
 from zsemu.guest.image import Image
 from zsemu.replay.batch import Batch
-from zsemu.replay.placed_trace import Stream, Work
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.violations import Violation
 
@@ -48,7 +48,11 @@ def _broken(image: Image, outcome: Outcome) -> Profile:
 
 
 def of_trace(
-    image: Image, work: Work | Stream, *, scope: str = "total", progress: Progress = None
+    image: Image,
+    work: PlacedTrace | PlacedStream,
+    *,
+    scope: str = "total",
+    progress: Progress = None,
 ) -> Profile:
     """Replay a trace; what is counted is the operations of one of counts.SCOPES.
 
@@ -78,7 +82,7 @@ def of_trace(
     return _profile(again, outcome, totals, work.scope_maps[scope])
 
 
-def of_operation(image: Image, work: Work, operation: int, *, maps: bool) -> Profile:
+def of_operation(image: Image, work: PlacedTrace, operation: int, *, maps: bool) -> Profile:
     """Replay a script of which one operation, by its number, is counted."""
 
     def weigh(batch: Batch) -> NDArray[np.integer]:

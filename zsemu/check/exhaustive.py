@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from zsemu.replay.placed_trace import PAGE_ORDERS, Work, whole
+from zsemu.replay.placed_trace import PAGE_ORDERS, PlacedTrace, place_in_memory
 from zsemu.traces.trace import Metadata, Operation, Trace
 from zsemu.zsmalloc.geometry import Geometry
 
@@ -106,7 +106,7 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
 
 
 @cache
-def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> Work:
+def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> PlacedTrace:
     """Return the Work that maps every slot of every class in every mode."""
     rows: list[tuple[int, ...]] = []
     objects = 0
@@ -126,4 +126,4 @@ def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> Work:
         time,
         time,
     )
-    return replace(whole(trace, geometry), page_order=page_order)
+    return replace(place_in_memory(trace, geometry), page_order=page_order)

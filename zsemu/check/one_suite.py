@@ -78,4 +78,4 @@ def run_case(target_: Target, strategy: Strategy, path: Path, *, cc: str = "zig"
     builder = script_text.read(path, target_)
     page_shift = builder.geometry.page_size.bit_length() - 1
     image = Image(build(target_, strategy, cc=cc, page_shift=page_shift), target_)
-    return Replay(image, builder.work(), strict=True, promises=strategy.promises).run()
+    return Replay(image, builder.placed(), strict=True, promises=strategy.promises).run()

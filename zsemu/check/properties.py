@@ -14,9 +14,9 @@ from zsemu.check.exhaustive import exhaustive
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import Mode
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import ENDS
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry
@@ -42,7 +42,7 @@ class Property:
 class _Bench:
     """A zspage full of objects, one of them spanning with neighbours on both sides."""
 
-    builder: Builder
+    builder: ScriptBuilder
     objects: dict[int, int]
     """slot -> object"""
     slot: int
@@ -55,7 +55,7 @@ class _Bench:
 
 def _bench(geometry: Geometry, *, smaller_first: bool, without: int | None = None) -> _Bench:
     """Fill a zspage; the object under test has its smaller part in the first page, or not."""
-    builder = Builder(geometry)
+    builder = ScriptBuilder(geometry)
     for index in range(len(geometry.classes)):
         slots = geometry.slots_of(index)
         size = int(geometry.sizes[index])
@@ -140,7 +140,7 @@ def _goes_wrong(
     for smaller_first in (True, False):
         bench = _bench(geometry, smaller_first=smaller_first, without=without)
         act(bench)
-        outcome = Replay(image, bench.builder.work(), strict=True).run()
+        outcome = Replay(image, bench.builder.placed(), strict=True).run()
         if outcome.violation_count:
             first = outcome.violations[0]
             where = {bench.slot: "mapped object", bench.slot + 1: "slot behind"}
@@ -176,12 +176,12 @@ def _experiments() -> list[tuple[str, Callable[[_Bench], None], int | None]]:
 class Exhausted:
     """A replay of an exhausted geometry, everything watched."""
 
-    work: Work
+    work: PlacedTrace
     replay: Replay
     outcome: Outcome
 
 
-def exhaust(image: Image, work: Work, promises: Sequence[str] = ()) -> Exhausted:
+def exhaust(image: Image, work: PlacedTrace, promises: Sequence[str] = ()) -> Exhausted:
     """Replay zsemu.check.exhaustive's ``work``, holding the strategy to the ``promises`` given."""
     replay = Replay(image, work, strict=True, promises=promises)
     return Exhausted(work, replay, replay.run())

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, r
 from zsemu.check.shrinking import smallest
 from zsemu.guest.image import Image
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import check_of
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry
@@ -80,7 +80,7 @@ class _Stage:
     """Some zspages and the objects in them."""
 
     def __init__(self, geometry: Geometry) -> None:
-        self.builder = Builder(geometry, "scattered")
+        self.builder = ScriptBuilder(geometry, "scattered")
         self.zspages = [
             self.builder.zspage(kind) for kind in interesting_classes(geometry) for _ in range(2)
         ]
@@ -122,7 +122,7 @@ class _Stage:
         return builder.free_slots(zspage, like=object_) if builder.opened(zspage) else []
 
 
-def perform(geometry: Geometry, actions: Iterable[Action]) -> Builder:
+def perform(geometry: Geometry, actions: Iterable[Action]) -> ScriptBuilder:
     """Carry out actions; one that is not possible when its turn comes is passed over."""
     stage = _Stage(geometry)
     for action in actions:
@@ -267,7 +267,7 @@ def search(
     """
 
     def replay(actions: list[Action]) -> Outcome:
-        work = perform(geometry, actions).work()
+        work = perform(geometry, actions).placed()
         return Replay(image, work, strict=True, promises=promises).run()
 
     tried = (resolve(geometry, sequence) for sequence in generate(seed, sequences, steps))

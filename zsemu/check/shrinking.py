@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from zsemu.check.findings import Failure
 from zsemu.check.suites import CHECKS
 from zsemu.guest.image import Image
-from zsemu.replay.placed_trace import Work
+from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import FINAL_READ, Violation, check_of
 from zsemu.traces.trace import Operation
 
@@ -47,12 +47,12 @@ def smallest(items: Sequence[_T], shows: Callable[[list[_T]], bool], runs: int =
     return kept
 
 
-def _script(whole: Work, chosen: Sequence[int]) -> Builder:
+def _script(whole: PlacedTrace, chosen: Sequence[int]) -> ScriptBuilder:
     """Return some operations of a Work as a script, each in the zspage and slot that it had.
 
     What is not possible without those left out is left out, too.
     """
-    builder = Builder(whole.geometry, whole.page_order)
+    builder = ScriptBuilder(whole.geometry, whole.page_order)
     index = np.array(chosen, np.int64)
     placed, trace = whole.placed, whole.trace
     columns = (
@@ -83,7 +83,7 @@ def _script(whole: Work, chosen: Sequence[int]) -> Builder:
     return builder
 
 
-def _beginnings(whole: Work, violation: Violation) -> list[NDArray[np.bool_]]:
+def _beginnings(whole: PlacedTrace, violation: Violation) -> list[NDArray[np.bool_]]:
     """Return which operations may show a violation on their own, the fewest first."""
     placed, number = whole.placed, np.arange(len(whole.trace))
     at = violation.operation
@@ -102,7 +102,7 @@ def _beginnings(whole: Work, violation: Violation) -> list[NDArray[np.bool_]]:
 
 
 def _shrink(
-    image: Image, whole: Work, promises: tuple[str, ...], violation: Violation
+    image: Image, whole: PlacedTrace, promises: tuple[str, ...], violation: Violation
 ) -> tuple[list[str], list[Violation]]:
     """Return the smallest case found that fails the same check, and all its violations."""
     check = check_of(violation)
@@ -111,7 +111,7 @@ def _shrink(
         builder = _script(whole, chosen)
         if not len(builder):
             return []
-        return Replay(image, builder.work(), strict=True, promises=promises).run().violations
+        return Replay(image, builder.placed(), strict=True, promises=promises).run().violations
 
     def shows(chosen: list[int]) -> bool:
         return check in map(check_of, violated(chosen))
@@ -127,7 +127,7 @@ def _shrink(
 
 
 def failures(
-    image: Image, whole: Work, promises: tuple[str, ...], outcome: Outcome
+    image: Image, whole: PlacedTrace, promises: tuple[str, ...], outcome: Outcome
 ) -> list[Failure]:
     """Return what failed; a violation may hide another kind, which its smallest case shows."""
     firsts: dict[str, Violation] = {}

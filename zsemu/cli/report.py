@@ -89,7 +89,7 @@ def report(
 
         _write(html(runs, measured), output or PAGE)
     else:
-        from zsemu.reports import plots
+        from zsemu.reports import plot_files as plots
 
         directory = output or PLOTS
         directory.mkdir(parents=True, exist_ok=True)

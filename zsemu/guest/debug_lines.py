@@ -23,7 +23,7 @@ _ASSEMBLER: Final = 0x8001
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class SourceLine:
     """A line of a source file."""
 
     path: Path
@@ -39,7 +39,7 @@ class Place:
         return f"{self.path.name}:{self.line}"
 
 
-class Lines:
+class SourceLines:
     """The lines of one image."""
 
     def __init__(self, image: Image, sources: Sequence[Path]) -> None:
@@ -47,7 +47,7 @@ class Lines:
         self._sources = sources
         self._texts: dict[Path, list[str]] = {}
         start, end = image.text
-        found: list[tuple[int, int, Place]] = []
+        found: list[tuple[int, int, SourceLine]] = []
         with image.path.open("rb") as stream:
             dwarf = ELFFile(stream).get_dwarf_info()
             for unit in dwarf.iter_CUs():
@@ -61,7 +61,7 @@ class Lines:
     def _starts(self) -> list[int]:
         return [first for first, _, _ in self._ranges]
 
-    def at(self, address: int) -> Place | None:
+    def at(self, address: int) -> SourceLine | None:
         """Return where an instruction is from; None where the compiler does not say."""
         index = bisect.bisect_right(self._starts, address) - 1
         if index < 0:
@@ -69,7 +69,7 @@ class Lines:
         _, end, place = self._ranges[index]
         return place if address < end and place.line else None
 
-    def text(self, place: Place) -> str:
+    def text(self, place: SourceLine) -> str:
         """Return the line without the blanks around it; empty if its file is not known."""
         path = place.path
         if path not in self._texts:
@@ -79,7 +79,7 @@ class Lines:
         lines = self._texts[path]
         return " ".join(lines[place.line - 1].split()) if place.line <= len(lines) else ""
 
-    def _read(self, unit: Any, program: Any) -> "list[tuple[int, int, Place]]":  # noqa: ANN401
+    def _read(self, unit: Any, program: Any) -> "list[tuple[int, int, SourceLine]]":  # noqa: ANN401
         """Return first address, address behind, and place of every row of a line table."""
         attributes = unit.get_top_DIE().attributes
         language = attributes.get("DW_AT_language")
@@ -95,7 +95,7 @@ class Lines:
             if state is None:
                 continue
             if previous and not previous.end_sequence and state.address > previous.address:
-                place = Place(files[previous.file - first], previous.line, assembly)
+                place = SourceLine(files[previous.file - first], previous.line, assembly)
                 found.append((previous.address, state.address, place))
             previous = state
         return found

@@ -13,7 +13,7 @@ from zsemu.guest.hooks import EXPECTED
 from zsemu.guest.memory import Memory
 from zsemu.guest.structures import MAX_PAGES, ZSPAGE_SIZE, Flag, Kind, Mode
 from zsemu.replay.oracle import Arena, Versions, arena
-from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, Stream, Work
+from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, PlacedTrace
 from zsemu.replay.shapes import static_keys
 from zsemu.traces.trace import Operation
 
@@ -25,7 +25,7 @@ MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
 class Batch:
     """n operations in guest memory."""
 
-    part: Work
+    part: PlacedTrace
     """of which these are some"""
     rows: NDArray[np.int64]
     """where they are in it, shape (n,)"""
@@ -48,10 +48,12 @@ class Batch:
     """the arena in guest memory"""
 
 
-class Builder:
+class BatchWriter:
     """Writes one batch after the other, with the zspages it needs, into guest memory."""
 
-    def __init__(self, work: Work | Stream, memory: Memory, *, by_slot: bool = True) -> None:
+    def __init__(
+        self, work: PlacedTrace | PlacedStream, memory: Memory, *, by_slot: bool = True
+    ) -> None:
         """``by_slot`` is as static_keys() has it."""
         self._work, self._memory, self._by_slot = work, memory, by_slot
         self._versions = Versions(work.objects)
@@ -59,7 +61,7 @@ class Builder:
         self._serial = np.empty(0, np.int64)
         self._descriptor = np.empty(0, np.int64)
         # What shows where to find the objects that are alive, and its number in the trace.
-        self._survivors: Work | None = None
+        self._survivors: PlacedTrace | None = None
         self._index = np.empty(0, np.int64)
         self._number = -1
         self._settles = memory.image.has("zs_settle")
@@ -95,7 +97,7 @@ class Builder:
                 self._migrate(part, rows)
             self._survive(part)
 
-    def _survive(self, part: Work) -> None:
+    def _survive(self, part: PlacedTrace) -> None:
         """Keep what is needed of the objects that are alive after a part: for the read-back."""
         alive, index = _select(part, part.live), part.first + part.live
         if self._survivors:
@@ -124,7 +126,7 @@ class Builder:
         page = self._memory.page_offset(self._pages[zspage, op["page"]])
         return int(page) + int(op["offset"])
 
-    def _direct(self, part: Work, index: NDArray[np.int64], ops: NDArray[Any]) -> None:
+    def _direct(self, part: PlacedTrace, index: NDArray[np.int64], ops: NDArray[Any]) -> None:
         """Write what goes beyond a trace into the records."""
         script = part.script
         assert script
@@ -149,7 +151,7 @@ class Builder:
         migrates = kind == Kind.MIGRATE
         ops["handle"][migrates] = memory.pfn(self._free_pages[-1:])
 
-    def _migrate(self, work: Work, index: NDArray[np.int64]) -> None:
+    def _migrate(self, work: PlacedTrace, index: NDArray[np.int64]) -> None:
         """Follow a migration, the last operation of a batch that has been run."""
         memory, last = self._memory, index[-1]
         if not work.script or work.script.kind[last] != Kind.MIGRATE:
@@ -164,7 +166,7 @@ class Builder:
         frame = memory.page_offset(new) >> memory.page_shift
         self.owner[frame], self.index[frame] = zspage, which
 
-    def _open(self, work: Work, index: NDArray[np.int64]) -> None:
+    def _open(self, work: PlacedTrace, index: NDArray[np.int64]) -> None:
         """Give the zspages that the operations open their descriptors and pages."""
         memory = self._memory
         opening = index[work.placed.opens[index]]
@@ -194,7 +196,7 @@ class Builder:
         table["class_size"][descriptors] = work.geometry.sizes[class_index]
         table["pfn"][zspage, which] = memory.pfn(pages)
 
-    def _close(self, work: Work, index: NDArray[np.int64]) -> None:
+    def _close(self, work: PlacedTrace, index: NDArray[np.int64]) -> None:
         """Take back what closed zspages had, for the next batch."""
         closing = index[work.placed.closes[index]]
         if not len(closing):
@@ -210,7 +212,7 @@ class Builder:
         self._free_descriptors = np.concatenate([self._free_descriptors, descriptors[::-1]])
         self._free_pages = np.concatenate([self._free_pages, pages[::-1]])
 
-    def _batch(self, work: Work, index: NDArray[np.int64], *, check: bool = False) -> Batch:
+    def _batch(self, work: PlacedTrace, index: NDArray[np.int64], *, check: bool = False) -> Batch:
         memory, placed = self._memory, work.placed
         operation = work.trace.operation[index]
         if check:
@@ -312,7 +314,7 @@ class Builder:
         )
 
 
-def _select(work: Work, rows: NDArray[np.int64]) -> Work:
+def _select(work: PlacedTrace, rows: NDArray[np.int64]) -> PlacedTrace:
     """Return some operations of a part on their own, to be looked at only."""
     number = work.trace.object if work.number is None else work.number
     nothing = np.empty(0, np.int64)
@@ -322,7 +324,7 @@ def _select(work: Work, rows: NDArray[np.int64]) -> Work:
     )
 
 
-def _join(one: Work, other: Work) -> Work:
+def _join(one: PlacedTrace, other: PlacedTrace) -> PlacedTrace:
     """Return the operations of two that _select() has returned."""
     assert one.number is not None and other.number is not None
     return replace(

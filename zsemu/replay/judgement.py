@@ -11,7 +11,7 @@ from zsemu.guest.hooks import MISALIGNED, PROMISE, STALE, STRAY, Hooks
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
-from zsemu.replay.batch import Batch, Builder
+from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.traces.trace import Operation
 
 
@@ -65,7 +65,7 @@ def accesses(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
         yield Finding(int(raw["operation"]), kind, detail, found=found, pc=int(raw["pc"]))
 
 
-def first_words(batch: Batch, builder: Builder, memory: Memory) -> Iterator[Finding]:
+def first_words(batch: Batch, builder: BatchWriter, memory: Memory) -> Iterator[Finding]:
     """Yield headers and free-list links that are not what the allocator left there."""
     size, order = memory.target.word, memory.target.byte_order
     for which in np.flatnonzero(batch.looks & (batch.ops["found"] != batch.first_word)).tolist():

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, PHASES, STRATEGY_PHASES
-from zsemu.replay.placed_trace import Work
-from zsemu.replay.script import Builder
+from zsemu.replay.placed_trace import PlacedTrace
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
@@ -28,7 +28,7 @@ class Lengths:
 
     def __init__(self, geometry: Geometry, *, settles: bool) -> None:
         """``settles``: a strategy that has zs_settle() may find a neighbour displaced, or none."""
-        self._builder = Builder(geometry)
+        self._builder = ScriptBuilder(geometry)
         self._group: list[int] = []
         self._at: list[int] = []
         self._kind: list[tuple[int, bool]] = []
@@ -39,7 +39,7 @@ class Lengths:
             inner, crossing = np.flatnonzero(~spans), np.flatnonzero(spans)
             for slot in np.unique([*inner[:1], *crossing[:1], *crossing[-1:]]).tolist():
                 self._add(class_index, slot, settles=settles)
-        self.work: Work = self._builder.work()
+        self.work: PlacedTrace = self._builder.placed()
 
     def _add(self, class_index: int, slot: int, *, settles: bool) -> None:
         builder, geometry = self._builder, self._builder.geometry

@@ -46,7 +46,7 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Work:
+class PlacedTrace:
     """A trace placed under one geometry: all that the strategies have in common.
 
     Or a part of one: then what is needed of memory is what all of it needs.
@@ -99,12 +99,12 @@ class Work:
         }
         return {scope: int(np.count_nonzero(each[scope])) for scope in SCOPES}
 
-    def parts(self) -> Iterator["Work"]:
+    def parts(self) -> Iterator["PlacedTrace"]:
         """Yield all of it, as Stream does part by part."""
         yield self
 
 
-class Stream:
+class PlacedStream:
     """A trace that is read, placed and cut part by part, as often as it is asked for.
 
     What is in memory at a time is a part, and what is alive.
@@ -134,16 +134,16 @@ class Stream:
         """Of the pages that zsmalloc sees."""
         return self.geometry.page_size.bit_length() - 1
 
-    def parts(self) -> Iterator[Work]:
+    def parts(self) -> Iterator[PlacedTrace]:
         """Yield the trace in order."""
         placer = Placer(self.geometry)
         for part in self._source.parts(self._size):
             yield self._place(placer, part)
 
-    def _place(self, placer: Placer, part: Part) -> Work:
+    def _place(self, placer: Placer, part: Part) -> PlacedTrace:
         trace = part.trace.with_objects(part.handle)
         placed = placer.place(trace.operation, trace.object, trace.length)
-        return Work(
+        return PlacedTrace(
             trace=trace,
             geometry=self.geometry,
             placed=placed,
@@ -156,27 +156,27 @@ class Stream:
         )
 
 
-def work(trace: Trace | TraceFile, geometry: Geometry) -> Work | Stream:
+def place(trace: Trace | TraceFile, geometry: Geometry) -> PlacedTrace | PlacedStream:
     """Place a trace and cut it into batches; part by part, if its file holds more than KEPT.
 
     ZsemuError if its file turns out to be damaged.
     """
     if isinstance(trace, TraceFile):
         if len(trace) > KEPT:
-            return Stream(trace, geometry)
+            return PlacedStream(trace, geometry)
         (part,) = trace.parts()
         trace = part.trace
-    return whole(trace, geometry)
+    return place_in_memory(trace, geometry)
 
 
-def whole(trace: Trace, geometry: Geometry) -> Work:
+def place_in_memory(trace: Trace, geometry: Geometry) -> PlacedTrace:
     """Place a trace that is in memory and cut it into batches."""
     placed = Placer(geometry).place(trace.operation, trace.object, trace.length)
     bounds = cut(trace)
     zspages, pages = _Peak(), _Peak()
     zspages.follow(*_balance(placed, bounds))
     pages.follow(*_balance(placed, bounds, geometry.pages[placed.class_index]))
-    return Work(
+    return PlacedTrace(
         trace=trace,
         geometry=geometry,
         placed=placed,

@@ -35,12 +35,12 @@ from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.memory import Memory, Sizes
 from zsemu.guest.structures import StopAt
 from zsemu.replay import accesses, judgement, spanning_costs, violations
-from zsemu.replay.batch import Batch, Builder
+from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.replay.judgement import Finding
 from zsemu.replay.lengths import Lengths
-from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, Stream, Work
+from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, PlacedTrace
 from zsemu.replay.shapes import Index, Shapes
-from zsemu.replay.spanning_costs import Boundary, ByShape
+from zsemu.replay.spanning_costs import ByShape, SpanningCosts
 from zsemu.replay.violations import FINAL_READ, Violation
 from zsemu.traces.trace import Operation
 
@@ -108,7 +108,7 @@ class Replay:
     def __init__(
         self,
         image: Image,
-        work: Work | Stream,
+        work: PlacedTrace | PlacedStream,
         *,
         full: bool = False,
         strict: bool = False,
@@ -133,7 +133,7 @@ class Replay:
             pages=work.pages,
         )
         self._memory = memory = Memory(image, sizes, work.page_shift)
-        self._builder = Builder(work, memory, by_slot=not brief)
+        self._builder = BatchWriter(work, memory, by_slot=not brief)
         self._fast_hooks, self._hooks_all = (Hooks(memory, budget=BUDGET) for _ in range(2))
         self._hooks_all.observe(
             self._builder.owner,
@@ -160,7 +160,7 @@ class Replay:
         self._regions = memory.regions()
         self._seen: list[tuple[NDArray[np.uint64], NDArray[np.uint32]]] = []
         """accesses observed with operations: keys, shape (n,), and rows, shape (n, columns)"""
-        self._boundary = Boundary()
+        self._boundary = SpanningCosts()
         self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
         """instructions of the operations that were observed because their shape was new"""
         self._sums = np.zeros((SCOPE_COLUMNS, len(PHASES), len(COLUMNS)), np.int64)

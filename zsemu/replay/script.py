@@ -11,7 +11,7 @@ import numpy as np
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Kind, Mode
-from zsemu.replay.placed_trace import Script, Work, cut
+from zsemu.replay.placed_trace import PlacedTrace, Script, cut
 from zsemu.traces.trace import Metadata, Operation, Trace
 from zsemu.zsmalloc.geometry import Geometry
 from zsemu.zsmalloc.placement import Placed
@@ -48,7 +48,7 @@ class _Object:
 
 
 @dataclass
-class Builder:
+class ScriptBuilder:
     """Collects operations; every method appends one, or the few that it takes."""
 
     geometry: Geometry
@@ -235,7 +235,7 @@ class Builder:
                 lines.append(f"{number:4} cpu {row.cpu}: {row.text}")
         return lines
 
-    def work(self) -> Work:
+    def placed(self) -> PlacedTrace:
         """Return what has been collected as a Work."""
         rows, geometry = self._rows, self.geometry
         for number in self.live():
@@ -277,7 +277,7 @@ class Builder:
         used = sorted({row.zspage for row in rows})
         last = {row.object: index for index, row in enumerate(rows)}
         live = [last[number] for number in self.live()]
-        return Work(
+        return PlacedTrace(
             trace=trace,
             geometry=geometry,
             placed=placed,

@@ -21,7 +21,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Mode
 from zsemu.guest.targets import Target
 from zsemu.replay.placed_trace import PAGE_ORDERS
-from zsemu.replay.script import Builder
+from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc import geometry as geometries
 
@@ -45,11 +45,11 @@ _ACTIONS = {
 class _Reader:
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._builder: Builder | None = None
+        self._builder: ScriptBuilder | None = None
         self._zspages: dict[int, int] = {}
 
     @property
-    def builder(self) -> Builder:
+    def builder(self) -> ScriptBuilder:
         if self._builder is None:
             raise ValueError("'geometry NAME page-size BYTES ORDER' first")
         return self._builder
@@ -68,7 +68,7 @@ class _Reader:
                 word_bits=self._target.word_bits,
                 physical_bits=self._target.physical_bits,
             )
-            self._builder = Builder(shape, match[3])
+            self._builder = ScriptBuilder(shape, match[3])
         elif match := _ZSPAGE.fullmatch(line):
             sizes = self.builder.geometry.sizes.tolist()
             if int(match[2]) not in sizes:
@@ -106,7 +106,7 @@ class _Reader:
             builder.release(int(values[0]), cpu)
 
 
-def read(path: Path, target: Target) -> Builder:
+def read(path: Path, target: Target) -> ScriptBuilder:
     """Read a case for an architecture; ZsemuError names file, line and what was expected."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

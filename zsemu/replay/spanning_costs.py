@@ -50,7 +50,7 @@ def keys(operation: NDArray[np.uint8], slot: NDArray[np.uint64]) -> NDArray[np.u
     return np.where((operation >= Operation.READ) & (tail > 0), key, np.uint64(0))
 
 
-class Boundary:
+class SpanningCosts:
     """The sums by row."""
 
     def __init__(self) -> None:

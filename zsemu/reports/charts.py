@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import vl_convert
 
-from zsemu.reports.curves import Crossing, Curve
+from zsemu.reports.cost_curves import Crossing, Curve
 
 Spec = dict[str, Any]
 """a chart in Vega-Lite"""

@@ -14,7 +14,7 @@ from typing import Final
 from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
 from zsemu.replay.spanning_costs import MODES
 from zsemu.replay.violations import check_of
-from zsemu.reports.curves import Crossing, crossings, curves
+from zsemu.reports.cost_curves import Crossing, crossings, curves
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.tables import repeats, times, trouble
 from zsemu.results.limits import BYTES

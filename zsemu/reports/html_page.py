@@ -19,7 +19,8 @@ from zsemu.counts import LIMITS
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
-from zsemu.reports import charts, plots, tables
+from zsemu.reports import charts, tables
+from zsemu.reports import plot_files as plots
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured

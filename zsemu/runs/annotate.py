@@ -12,8 +12,8 @@ from zsemu.annotate.profile import Profile
 from zsemu.guest.compiler import build, inputs
 from zsemu.guest.image import Image
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import work
-from zsemu.replay.script import Builder
+from zsemu.replay.placed_trace import place
+from zsemu.replay.script import ScriptBuilder
 from zsemu.runs.pool import Stages
 from zsemu.runs.request import Request, provenance
 
@@ -69,7 +69,7 @@ def _cell(
 def _trace(
     request: Request, image: Image, scope: str, progress: profile.Progress
 ) -> tuple[Profile, str]:
-    placed = work(request.trace, request.geometry_for(image.target))
+    placed = place(request.trace, request.geometry_for(image.target))
     found = profile.of_trace(image, placed, scope=scope, progress=progress)
     maps = placed.scope_maps
     if scope == "total":
@@ -81,9 +81,9 @@ def _trace(
 
 
 def _shape(request: Request, image: Image, shape: Shape) -> tuple[Profile, str]:
-    builder = Builder(request.geometry_for(image.target))
+    builder = ScriptBuilder(request.geometry_for(image.target))
     operation = shape.append(builder)
-    found = profile.of_operation(image, builder.work(), operation, maps=shape.maps)
+    found = profile.of_operation(image, builder.placed(), operation, maps=shape.maps)
     return found, f"one {shape.describe(builder.geometry)}"
 
 

@@ -14,7 +14,7 @@ from zsemu.guest.hooks import build_library
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
-from zsemu.replay.placed_trace import Stream, Work, work
+from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.results.document import Document, Record
 from zsemu.runs.pool import Pool, Report, Stages
@@ -107,9 +107,9 @@ def _build_hooks(request: Request, nothing: None, report: Report) -> None:
 
 # One trace at a time: a Request, and so its trace, comes to a worker once.
 @lru_cache(maxsize=1)
-def _work(trace: Trace | TraceFile, geometry: Geometry) -> Work | Stream:
+def _work(trace: Trace | TraceFile, geometry: Geometry) -> PlacedTrace | PlacedStream:
     # Faster done again by every worker, half a second for a million operations, than handed over.
-    return work(trace, geometry)
+    return place(trace, geometry)
 
 
 def _replay(request: Request, cell: _Cell, report: Report) -> _Found:

@@ -9,7 +9,7 @@ direction, s, at a quarter and at three quarters.
 import pytest
 from documents import record, shaped
 
-from zsemu.reports.curves import Crossing, Curve, crossings, curves
+from zsemu.reports.cost_curves import Crossing, Curve, crossings, curves
 
 Row = tuple[int, int, int, int]
 SIZES = (512, 1024, 2048)

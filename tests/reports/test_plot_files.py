@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from documents import document, shaped
 
-from zsemu.reports import plots
+from zsemu.reports import plot_files as plots
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import dumps, loads
 

@@ -11,7 +11,7 @@ from zsemu.counts import REGIONS
 from zsemu.paths import replacing
 from zsemu.replay.spanning_costs import MODES
 from zsemu.reports import charts
-from zsemu.reports.curves import crossings, curves
+from zsemu.reports.cost_curves import crossings, curves
 from zsemu.reports.findings import COUNTS
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix
 from zsemu.results.document import Record
