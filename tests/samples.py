@@ -5,11 +5,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from zsemu.counts import COLUMNS
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import Target, target
+from zsemu.replay.batch import Batch
+from zsemu.replay.observation import EveryOperation, Listener
 from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.traces.trace import Metadata, Operation, Trace
@@ -100,6 +104,33 @@ def placed(trace_: Trace, arch: str, name: str = "chain-8") -> PlacedTrace:
             physical_bits=machine.physical_bits,
         ),
     )
+
+
+class Rows(Listener):
+    """Keeps what each operation of a trace cost that was observed."""
+
+    def __init__(self) -> None:
+        self._kept: list[NDArray[np.uint32]] = []
+
+    def observed(
+        self, batch: Batch, which: NDArray[np.int64] | slice, rows: NDArray[np.uint32]
+    ) -> None:
+        """Keep the counts, without what a promise may exclude."""
+        if not batch.is_readback:
+            self._kept.append(rows[:, :, : len(COLUMNS)].copy())
+
+    @property
+    def rows(self) -> NDArray[np.uint32]:
+        """Return them, shape (operations, phases, columns)."""
+        return np.concatenate(self._kept)
+
+
+def observed(one: Image, placed_: PlacedTrace) -> tuple[NDArray[np.uint32], Outcome]:
+    """Replay with everything hooked, and return the row of every operation, too."""
+    kept = Rows()
+    outcome = Replay(one, placed_, observe=lambda subject: EveryOperation(subject, kept)).run()
+    assert [str(v) for v in outcome.violations] == []
+    return kept.rows, outcome
 
 
 def replay(

@@ -71,7 +71,7 @@ def test_without_hooks_all_operations_run(arch: str) -> None:
     outcome = replay.run()
     assert outcome.violation_count == 0
     assert replay.operations == len(work.trace) + len(work.live) > len(work.trace)
-    assert not replay._fast_hooks.hits.any()
+    assert not replay.machines.blocks.hits.any()
     assert not outcome.sums.any()
 
 
@@ -108,8 +108,8 @@ def test_a_script_counts_the_same(arch: str) -> None:
     counting = Counting(image_, work)
     assert counting.run().violation_count == 0
     # The script counts what the driver takes without any operation.
-    assert sum(script._instructions.values()) == counting.instructions + counting._idle
-    assert 0 < counting._idle < 100 < sums[:, 0].sum() < counting.instructions
+    assert sum(script.instructions.values()) == counting.instructions + counting.idle
+    assert 0 < counting.idle < 100 < sums[:, 0].sum() < counting.instructions
 
 
 def level(name: str, number: int) -> Level:

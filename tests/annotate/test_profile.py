@@ -12,14 +12,15 @@ from samples import busy_trace, image, placed
 
 from zsemu.annotate import profile
 from zsemu.annotate.one_operation import parse
-from zsemu.annotate.profile import Profile
+from zsemu.annotate.profile import InstructionCounter, Profile
 from zsemu.counts import PHASES, PROFILE, SCOPES, UNCOUNTED
 from zsemu.guest.image import ALIGNED, STRING, Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay import replay
+from zsemu.replay import by_shape
 from zsemu.replay.batch import Batch
+from zsemu.replay.by_shape import EachLength
 from zsemu.replay.placed_trace import PlacedStream
 from zsemu.replay.replay import Replay
 from zsemu.replay.script import ScriptBuilder
@@ -99,7 +100,7 @@ def test_violations_are_handed_on(tmp_path: Path) -> None:
 
 def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
     """Return the executions that block hits stand for, shape (phases, bytes of code)."""
-    hooks, start = replay._fast_hooks, one.text[0]
+    hooks, start = replay.machines.blocks, one.text[0]
     executions = np.zeros((len(PHASES), one.text[1] - start), np.int64)
     for index in range(int(hooks.raw.nr_blocks)):
         address, size, _ = hooks.blocks[index].tolist()
@@ -119,19 +120,20 @@ def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
 @each_target
 def test_executions_are_block_hits(arch: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the operations that the fast machine ran: of each shape all but the first."""
-    monkeypatch.setattr(replay, "_SAMPLES", 0)
+    monkeypatch.setattr(by_shape, "SAMPLES", 0)
     one, work = image(target(arch), name), placed(busy_trace(1500), arch)
-    first = Replay(one, work, lengths=True)
+    first = Replay(one, work, observe=EachLength)
     first.run()
-    measured, times = first.occurrences()
+    assert isinstance(first.observation, EachLength)
+    measured, times = first.observation.occurrences()
     others = dict(zip(measured.tolist(), (times - 1).tolist(), strict=True))
 
     def weigh(batch: Batch) -> NDArray[np.integer]:
         return np.array([others.get(number, 0) for number in batch.index.tolist()])
 
-    again = Replay(one, work, weigh=weigh)
-    again.run()
-    executions = again.profile[:, :, 0].astype(np.int64)
+    counter = InstructionCounter(weigh)
+    Replay(one, work, observe=lambda subject: EachLength(subject, counter)).run()
+    executions = counter.counts[:, :, 0].astype(np.int64)
     executions[PHASES.index("access")] = 0  # its blocks are not counted
     assert executions.sum() > 5000
     np.testing.assert_array_equal(executions, by_blocks(first, one))

@@ -23,8 +23,10 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.targets import Target, target
+from zsemu.replay.by_shape import EachShape
+from zsemu.replay.observation import EveryOperation, StrictTranslations
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
-from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.replay import Observe, Outcome, Replay
 from zsemu.runs.request import Request
 
 UNHOOKED: Final = "no hook"
@@ -123,8 +125,10 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     levels = [
         subject.level(UNHOOKED, subject.unhooked),
         subject.level(COUNTED, subject.replay),
-        subject.level("all observed", partial(subject.replay, full=True)),
-        subject.level("all observed, strict TLB", partial(subject.replay, strict=True)),
+        subject.level("all observed", partial(subject.replay, observe=EveryOperation)),
+        subject.level(
+            "all observed, strict TLB", partial(subject.replay, observe=StrictTranslations)
+        ),
         subject.level("profile of instructions, 2 replays", subject.profile),
         subject.level(PYTHON, subject.scripted),
     ]
@@ -176,10 +180,8 @@ class _Subject:
         replay = Unhooked(image, self.placed)
         return replay.run(), ("operations", replay.operations)
 
-    def replay(
-        self, image: Image, *, full: bool = False, strict: bool = False
-    ) -> tuple[Outcome, Evidence]:
-        outcome = Replay(image, self.placed, full=full, strict=strict).run()
+    def replay(self, image: Image, *, observe: Observe = EachShape) -> tuple[Outcome, Evidence]:
+        outcome = Replay(image, self.placed, observe=observe).run()
         return outcome, _instructions(outcome.sums[:, :, INSTRUCTIONS].sum())
 
     def profile(self, image: Image) -> tuple[Profile, Evidence]:

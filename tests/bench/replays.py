@@ -26,6 +26,8 @@ from zsemu.guest.machine import Machine
 from zsemu.guest.memory import BATCH, RAM_BASE, STATE, ZSPAGE
 from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS, StopAt
 from zsemu.replay.batch import Batch
+from zsemu.replay.machines import Machines
+from zsemu.replay.observation import Observation, Subject
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.replay.replay import Replay
 
@@ -55,19 +57,57 @@ def emulation() -> Iterator[Clock]:
         yield clock
 
 
+class _Unhooked(Machines):
+    """A counting CPU that counts nothing."""
+
+    def boot(self) -> tuple[Machine, Machine]:
+        return Machine(self.memory), Machine(self.memory)
+
+
+class _Nothing(Observation):
+    """Observes nothing: all batches run on the CPU that has no hook."""
+
+    machines_class = _Unhooked
+    operations = 0
+
+    def run(self, batch: Batch) -> None:
+        self.operations += self.machines.count(batch, 0, StopAt.NEVER)
+
+    def read_back(self, batch: Batch) -> None:
+        self.run(batch)
+
+
 class Unhooked(Replay):
     """Nothing is observed: contents are judged, and that is all."""
 
     def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
-        # With everything to be observed, _observe_all() is all that runs a batch.
-        super().__init__(image, work, full=True)
-        # One that never had a hook.
-        self._fast = Machine(self._memory)
-        self.operations = 0
-        """that were run, those of the read-back included"""
+        super().__init__(image, work, observe=self._observe)
 
-    def _observe_all(self, batch: Batch) -> None:
-        self.operations += self._drive(self._fast, self._fast_hooks, batch, 0, StopAt.NEVER)
+    def _observe(self, subject: Subject) -> _Nothing:
+        self._nothing = _Nothing(subject)
+        return self._nothing
+
+    @property
+    def operations(self) -> int:
+        """Return how many were run, those of the read-back included."""
+        return self._nothing.operations
+
+
+class _Blocks(_Nothing):
+    """Counts the blocks of everything, and of the driver without any operation."""
+
+    runs = idle = 0
+
+    def run(self, batch: Batch) -> None:
+        if not self.runs:
+            # What the driver takes without any operation.
+            self.machines.count(batch, len(batch.index), StopAt.NEVER)
+            self.runs, self.idle = 1, self.total()
+        self.runs += 1
+        super().run(batch)
+
+    def total(self) -> int:
+        return int(self.machines.blocks.instructions(self.subject.image).sum())
 
 
 class Counting(Unhooked):
@@ -75,30 +115,27 @@ class Counting(Unhooked):
 
     def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         super().__init__(image, work)
-        hooks = self._fast_hooks
+        hooks = self.machines.blocks
         # One phase of one operation, which nothing ends.
         hooks.raw.driver = hooks.raw.driver_end = hooks.raw.phase = 0
         hooks.raw.budget = (1 << 64) - 1
         hooks.point("expected", np.zeros(1, EXPECTED))
         # Of all code, whatever attach_blocks() leaves out.
-        hooks._add(self._fast.uc, UC_HOOK_BLOCK, hooks._library.on_block)
-        self._runs = self._idle = 0
+        hooks._add(self.machines.counter.uc, UC_HOOK_BLOCK, hooks._library.on_block)
 
-    def _observe_all(self, batch: Batch) -> None:
-        if not self._runs:
-            # What the driver takes without any operation.
-            self._drive(self._fast, self._fast_hooks, batch, 0, StopAt.NEVER, last=0)
-            self._runs, self._idle = 1, self._total()
-        self._runs += 1
-        super()._observe_all(batch)
+    def _observe(self, subject: Subject) -> _Nothing:
+        self._nothing = self._blocks = _Blocks(subject)
+        return self._blocks
 
-    def _total(self) -> int:
-        return int(self._fast_hooks.instructions(self._image).sum())
+    @property
+    def idle(self) -> int:
+        """Return how many instructions the driver takes without any operation."""
+        return self._blocks.idle
 
     @property
     def instructions(self) -> int:
         """Return how many instructions the operations took."""
-        return self._total() - self._runs * self._idle
+        return self._blocks.total() - self._blocks.runs * self._blocks.idle
 
 
 class Scripted(Unhooked):
@@ -106,7 +143,7 @@ class Scripted(Unhooked):
 
     def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         super().__init__(image, work)
-        self._instructions: Counter[str] = Counter()
+        self.instructions: Counter[str] = Counter()
         # (accesses, bytes) by phase and region.
         self._loaded: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
         self._stored: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
@@ -118,9 +155,10 @@ class Scripted(Unhooked):
         }
         self._driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
         self._strings = frozenset(strings(image))
+        self._memory = self.machines.memory
         self._regions = self._memory.regions().tolist()
         self._phase, self._pc = _DRIVER, 0
-        uc = self._fast.uc
+        uc = self.machines.counter.uc
         uc.hook_add(UC_HOOK_CODE, self._on_code)
         uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._on_access)
 
@@ -131,7 +169,7 @@ class Scripted(Unhooked):
             self._phase = self._entries.get(address, _DRIVER)
         # The next round of a string instruction is no other instruction.
         if address != self._pc or address not in self._strings:
-            self._instructions[self._phase] += 1
+            self.instructions[self._phase] += 1
         self._pc = address
 
     def _on_access(
@@ -151,7 +189,7 @@ class Scripted(Unhooked):
 
     def counted(self) -> dict[tuple[str, str], int]:
         """Return what was counted by phase, and by what, as zsemu.counts has it."""
-        counts = {(phase, "instructions"): self._instructions[phase] for phase in PHASES}
+        counts = {(phase, "instructions"): self.instructions[phase] for phase in PHASES}
         for moved, *names in (
             (self._loaded, "loads", "bytes_loaded"),
             (self._stored, "stores", "bytes_stored"),

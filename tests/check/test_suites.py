@@ -18,6 +18,8 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES, Strategy, strategy
 from zsemu.guest.targets import Target, target
 from zsemu.replay import script_text
+from zsemu.replay.by_shape import EachClass
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Replay
 from zsemu.replay.violations import KEPT, PROMISE, STALE, WRONG_BYTES, Violation, check_of
 from zsemu.reports.check_text import explain
@@ -39,7 +41,9 @@ def checks_of(failure: Failure, machine: Target, checked: Strategy, directory: P
     builder = script_text.read(path, machine)
     shift = builder.geometry.page_size.bit_length() - 1
     image = Image(build(machine, checked, page_shift=shift), machine)
-    outcome = Replay(image, builder.placed(), strict=True, promises=checked.promises).run()
+    outcome = Replay(
+        image, builder.placed(), observe=StrictTranslations, promises=checked.promises
+    ).run()
     return {check_of(violation) for violation in outcome.violations}
 
 
@@ -213,7 +217,7 @@ def test_what_suites_are_brief() -> None:
     }
     work = exhaustive(geometry("chain-8", page_size=16384, word_bits=64), "descending")
     one = Image(build(target("riscv64"), strategy("copy"), page_shift=14), target("riscv64"))
-    observed = Replay(one, work, brief=True).run().shapes
+    observed = Replay(one, work, observe=EachClass).run().shapes
     # Each mode of each class, spanning and not, each at least once; of all that occurs only little.
     assert 3 * len(work.geometry.classes) < observed < len(work.trace) / 50
 

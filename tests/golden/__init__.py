@@ -26,9 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-from samples import image
+from samples import image, observed
 
 from zsemu.annotate import one_operation
 from zsemu.counts import COLUMNS, PHASES
@@ -37,7 +35,6 @@ from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import replacing
 from zsemu.replay.placed_trace import PlacedTrace
-from zsemu.replay.replay import Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
 from zsemu.zsmalloc.geometry import geometry
@@ -142,15 +139,7 @@ def placed(arch: str) -> tuple[PlacedTrace, list[int]]:
 def measure(arch: str, strategy: str, path: str | Path | None = None) -> Counts:
     """Return the counts of one cell, with every operation observed; ``path`` replaces the file."""
     work, at = placed(arch)
-    kept: list[NDArray[np.uint32]] = []
-
-    def keep(operations: int) -> None:
-        kept.append(replay._rows[:operations, :, : len(COLUMNS)].copy())
-
-    replay = Replay(image(target(arch), path or strategy), work, full=True, progress=keep)
-    outcome = replay.run()
-    assert [str(v) for v in outcome.violations] == []
-    rows = np.concatenate(kept)[at]
+    rows = observed(image(target(arch), path or strategy), work)[0][at]
     counts: Counts = {}
     for shape, row in zip(SHAPES, rows, strict=True):
         for phase in shape.phases:

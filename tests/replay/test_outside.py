@@ -17,7 +17,7 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 from outside.counting import CALLGRIND_COLUMNS, Counted, callgrind, perf, qemu
 from outside.process import REPLACEMENTS, Process
-from samples import image, placed, trace
+from samples import image, observed, placed, trace
 
 from replay.test_definitions import PROBES, length_of, probes
 from zsemu.counts import COLUMNS, PHASES
@@ -28,6 +28,7 @@ from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.shapes import ShapeRules
 from zsemu.traces.trace import Operation, Trace
 from zsemu.zsmalloc.geometry import NAMES as GEOMETRIES
 
@@ -92,15 +93,8 @@ def confirmable(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def observe(image_: Image, work_: PlacedTrace) -> Observed:
     """Replay with everything hooked and keep the row of every operation."""
-    kept: list[NDArray[np.int64]] = []
-
-    def keep(operations: int) -> None:
-        kept.append(replay._rows[:operations, :, : len(COLUMNS)].astype(np.int64))
-
-    replay = Replay(image_, work_, full=True, progress=keep)
-    outcome = replay.run()
-    assert [str(v) for v in outcome.violations] == []
-    return Observed(confirmable(np.concatenate(kept)), outcome)
+    rows, outcome = observed(image_, work_)
+    return Observed(confirmable(rows.astype(np.int64)), outcome)
 
 
 def differences(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> list[str]:
@@ -137,10 +131,11 @@ def test_enough_shapes(arch: str) -> None:
     for geometry in GEOMETRIES:
         here = work(arch, geometry)
         batch = Process(image(target(arch), "sg"), here).batch
+        shapes = ShapeRules(settles=False).keys(batch)
         for mode in range(3):
             chosen = batch.operation == Operation.READ + mode
             for spans in range(2):
-                keys = batch.keys[chosen & (here.placed.spans == spans)]
+                keys = shapes[chosen & (here.placed.spans == spans)]
                 number[spans, mode] += len(np.unique(keys))
     assert number.min() >= 100
     assert number.sum(axis=1).min() >= 500

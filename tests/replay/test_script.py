@@ -15,6 +15,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import names, strategy
 from zsemu.guest.structures import Kind, Mode
 from zsemu.guest.targets import target
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
@@ -40,7 +41,7 @@ def filled(count: int = 6) -> tuple[ScriptBuilder, int, list[int]]:
 
 
 def run(builder: ScriptBuilder, strategy: str | Path) -> Outcome:
-    return Replay(image(target(ARCH), strategy), builder.placed(), strict=True).run()
+    return Replay(image(target(ARCH), strategy), builder.placed(), observe=StrictTranslations).run()
 
 
 def planted(name: str, directory: Path) -> Path:
@@ -186,7 +187,7 @@ def test_what_does_not_fit_into_one_batch() -> None:
     assert len(work.bounds) > 3
     assert not any(began < bound <= ended for bound in work.bounds.tolist())
     large = Image(build(target(ARCH), strategy("copy"), page_shift=16), target(ARCH))
-    assert Replay(large, work, strict=True).run().violations == []
+    assert Replay(large, work, observe=StrictTranslations).run().violations == []
     with pytest.raises(ZsemuError, match="a map is held over more than a batch can have"):
         held_over(300).placed()
 

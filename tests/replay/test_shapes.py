@@ -4,12 +4,13 @@
 import numpy as np
 
 from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS
-from zsemu.replay.shapes import Index, Shapes
+from zsemu.replay.key_numbers import KeyNumbers
+from zsemu.replay.shapes import ShapeCosts
 
 
 def test_numbers_are_stable_and_dense() -> None:
     random = np.random.default_rng(1)
-    index = Index()
+    index = KeyNumbers()
     model: dict[int, int] = {}
     for _ in range(20):
         keys = random.integers(0, 1 << 63, 50, np.int64).astype(np.uint64) >> np.uint64(57)
@@ -26,7 +27,7 @@ def test_parts_are_rows_and_accesses_times_occurrences() -> None:
     costs[0] = 0  # no access
     scope = np.array([0, 1, 2, 3, 4, 1], np.uint32)
     keys = np.arange(6, dtype=np.uint64) << np.uint64(40)
-    shapes = Shapes()
+    shapes = ShapeCosts()
     label = random.integers(0, 9, 6).astype(np.uint64)
     operation = np.array([3, 4, 11, 12, 40, 41])
     shapes.learn(keys, operation, scope, label, rows)
@@ -54,7 +55,7 @@ def test_parts_are_rows_and_accesses_times_occurrences() -> None:
         for i in range(len(part.label)):
             row = part.rows[i].astype(np.int64)
             found[0, part.scope[i], part.label[i]] += part.times[i] * row
-            found[1, part.scope[i], part.label[i]] += part.fast[i] * row
+            found[1, part.scope[i], part.label[i]] += part.counted[i] * row
     np.testing.assert_array_equal(found, expected)
 
 
@@ -62,7 +63,7 @@ def test_a_shape_that_costs_differently_is_noticed() -> None:
     rows = np.ones((2, len(PHASES), len(COLUMNS)), np.uint32)
     keys, scope = np.array([7, 7], np.uint64), np.zeros(2, np.uint32)
     label = np.zeros(2, np.uint64)
-    shapes = Shapes()
+    shapes = ShapeCosts()
     shapes.learn(keys, np.arange(2), scope, label, rows)
     assert shapes.consistent
     rows[1, 0, INSTRUCTIONS] += 1

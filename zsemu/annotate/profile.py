@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Profile: what each instruction did in a replay, by phase.
+"""Profiles: what each instruction did in a replay, by phase.
 
-A trace is replayed twice. The first time counts how often each shape occurs; the second time what
-the one operation of each shape that is observed does is counted as often, instruction by
-instruction. listing.py holds the sums over the instructions against the counts of the first.
+A trace is replayed twice. The first replay finds out how often each shape occurs. The second counts
+instruction by instruction what the one observed operation of each shape does, and weights it by
+that number. listing.py holds the sums over the instructions against the counts of the first replay.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from zsemu.counts import PHASES, PROFILE, SCOPES
 from zsemu.guest.image import Image
 from zsemu.replay.batch import Batch
+from zsemu.replay.by_shape import EachLength
+from zsemu.replay.machines import Machines
+from zsemu.replay.observation import EveryOperation, Listener, Subject
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.violations import Violation
 
 Progress = Callable[[int], None] | None
+Weigh = Callable[[Batch], NDArray[np.integer]]
+"""says how often each operation of a batch is to count, shape (n,)"""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,40 @@ class Profile:
     violations: list[Violation]
 
 
-def _profile(replay: Replay, outcome: Outcome, totals: NDArray[np.int64], maps: int) -> Profile:
-    counts = replay.profile.astype(np.int64)
+class InstructionCounter(Listener):
+    """Has the hooks count each instruction of the operations that are observed, weighted."""
+
+    def __init__(self, weigh: Weigh) -> None:
+        self._weigh = weigh
+        self._weights = np.zeros(0, np.uint64)
+        self.totals = np.zeros((len(PHASES), len(PROFILE)), np.int64)
+        """what the rows of the observed operations say, weighted, shape (phases, PROFILE)"""
+
+    def attach(self, machines: Machines) -> None:
+        """Make room for what each instruction does."""
+        self._events = machines.events
+        self.counts = self._events.profile()
+        """what each instruction did, shape (phases, bytes of code, PROFILE)"""
+
+    def begin(self, batch: Batch) -> None:
+        """Tell the hooks how often each operation counts; those of the read-back do not."""
+        n = len(batch.index)
+        counted = np.zeros(n, np.uint64) if batch.is_readback else self._weigh(batch)
+        self._weights = counted.astype(np.uint64)
+        self._events.point("weight", self._weights)
+
+    def observed(
+        self, batch: Batch, which: NDArray[np.int64] | slice, rows: NDArray[np.uint32]
+    ) -> None:
+        """Add up the rows of operations that were observed."""
+        weights = self._weights[which].astype(np.int64)
+        self.totals += np.tensordot(weights, rows[:, :, : len(PROFILE)].astype(np.int64), 1)
+
+
+def _profile(
+    counter: InstructionCounter, outcome: Outcome, totals: NDArray[np.int64], maps: int
+) -> Profile:
+    counts = counter.counts.astype(np.int64)
     return Profile(counts, totals, maps, outcome.violation_count, outcome.violations)
 
 
@@ -49,7 +86,7 @@ def _broken(image: Image, outcome: Outcome) -> Profile:
 
 def of_trace(
     image: Image,
-    work: PlacedTrace | PlacedStream,
+    placed: PlacedTrace | PlacedStream,
     *,
     scope: str = "total",
     progress: Progress = None,
@@ -58,15 +95,12 @@ def of_trace(
 
     ``progress`` hears of each operation twice.
     """
-    replay = Replay(image, work, lengths=True, progress=progress)
-    outcome = replay.run()
+    outcome, measured, times = _occurrences(image, placed, progress)
     if outcome.violation_count:
         return _broken(image, outcome)
-    measured, times = replay.occurrences()
     # Where the cost is no function of the shape, every operation was observed.
     every = not outcome.shapes
     scopes = list(SCOPES[scope])
-    del replay  # and its memory
 
     def weigh(batch: Batch) -> NDArray[np.integer]:
         counted: NDArray[np.int64] = np.isin(batch.expected["scope"], scopes).astype(np.int64)
@@ -76,20 +110,34 @@ def of_trace(
         counted[measured[at] != batch.index] = 0
         return counted * times[at]
 
-    again = Replay(image, work, full=every, weigh=weigh, progress=progress)
-    again.run()
+    counter = InstructionCounter(weigh)
+
+    def observe(subject: Subject) -> EveryOperation | EachLength:
+        return EveryOperation(subject, counter) if every else EachLength(subject, counter)
+
+    Replay(image, placed, observe=observe, progress=progress).run()
     totals = outcome.sums[scopes, :, : len(PROFILE)].sum(axis=0)
-    return _profile(again, outcome, totals, work.scope_maps[scope])
+    return _profile(counter, outcome, totals, placed.scope_maps[scope])
 
 
-def of_operation(image: Image, work: PlacedTrace, operation: int, *, maps: bool) -> Profile:
+def _occurrences(
+    image: Image, placed: PlacedTrace | PlacedStream, progress: Progress
+) -> tuple[Outcome, NDArray[np.int64], NDArray[np.int64]]:
+    """Replay, and return also which operations were measured, and for how many, (shapes,) each."""
+    replay = Replay(image, placed, observe=EachLength, progress=progress)
+    outcome = replay.run()
+    assert isinstance(replay.observation, EachLength)
+    return outcome, *replay.observation.occurrences()
+
+
+def of_operation(image: Image, placed: PlacedTrace, operation: int, *, maps: bool) -> Profile:
     """Replay a script of which one operation, by its number, is counted."""
 
     def weigh(batch: Batch) -> NDArray[np.integer]:
         return np.equal(batch.index, operation).astype(np.int64)
 
-    replay = Replay(image, work, full=True, weigh=weigh)
-    outcome = replay.run()
+    counter = InstructionCounter(weigh)
+    outcome = Replay(image, placed, observe=lambda subject: EveryOperation(subject, counter)).run()
     if outcome.violation_count:
         return _broken(image, outcome)
-    return _profile(replay, outcome, replay.weighed, int(maps))
+    return _profile(counter, outcome, counter.totals, int(maps))

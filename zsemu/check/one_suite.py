@@ -16,6 +16,8 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import Target
 from zsemu.replay import script_text
+from zsemu.replay.by_shape import EachClass, EachLength
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.violations import check_of
 
@@ -31,7 +33,9 @@ def exhaust_suite(image: Image, suite: Suite, strategy: Strategy) -> Exhausted:
     )
     if suite.measures or strategy.needs_window:
         return exhaust(image, work, promises)
-    replay = Replay(image, work, lengths=True, brief=suite.brief, promises=promises)
+    replay = Replay(
+        image, work, observe=EachClass if suite.brief else EachLength, promises=promises
+    )
     return Exhausted(work, replay, replay.run())
 
 
@@ -78,4 +82,6 @@ def run_case(target_: Target, strategy: Strategy, path: Path, *, cc: str = "zig"
     builder = script_text.read(path, target_)
     page_shift = builder.geometry.page_size.bit_length() - 1
     image = Image(build(target_, strategy, cc=cc, page_shift=page_shift), target_)
-    return Replay(image, builder.placed(), strict=True, promises=strategy.promises).run()
+    return Replay(
+        image, builder.placed(), observe=StrictTranslations, promises=strategy.promises
+    ).run()

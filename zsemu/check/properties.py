@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from zsemu.check.exhaustive import exhaustive
+from zsemu.counts import COLUMNS
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import Mode
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
@@ -140,7 +142,7 @@ def _goes_wrong(
     for smaller_first in (True, False):
         bench = _bench(geometry, smaller_first=smaller_first, without=without)
         act(bench)
-        outcome = Replay(image, bench.builder.placed(), strict=True).run()
+        outcome = Replay(image, bench.builder.placed(), observe=StrictTranslations).run()
         if outcome.violation_count:
             first = outcome.violations[0]
             where = {bench.slot: "mapped object", bench.slot + 1: "slot behind"}
@@ -183,8 +185,24 @@ class Exhausted:
 
 def exhaust(image: Image, work: PlacedTrace, promises: Sequence[str] = ()) -> Exhausted:
     """Replay zsemu.check.exhaustive's ``work``, holding the strategy to the ``promises`` given."""
-    replay = Replay(image, work, strict=True, promises=promises)
+    replay = Replay(image, work, observe=StrictTranslations, promises=promises)
     return Exhausted(work, replay, replay.run())
+
+
+def _per_cpu(replay: Replay) -> dict[str, str]:
+    """Return what of each CPU's memory the strategy has used in a replay."""
+    machines = replay.machines
+    memory = machines.memory
+    words = 0
+    for cpu in range(memory.sizes.cpus):
+        area = memory.view(memory.area + cpu * memory.area_stride, memory.types.area, 1)[0]
+        words = max(words, sum(bool(area[f"private{i}"]) for i in range(4)))
+    pte_stores = replay.observation.sums[:, :, COLUMNS.index("pte_stores")]
+    return {
+        "per-CPU buffer, bytes": str(machines.events.raw.buffer_used),
+        "per-CPU window, pages": str(2 if pte_stores.any() else 0),
+        "per-CPU words": str(words),
+    }
 
 
 def measure(image: Image, geometry: Geometry, done: Exhausted | None = None) -> list[Property]:
@@ -221,7 +239,7 @@ def measure(image: Image, geometry: Geometry, done: Exhausted | None = None) -> 
     for name, act, without in _experiments():
         wrong = _goes_wrong(image, geometry, act, without=without)
         properties.append(Property(name, "no" if wrong else "yes", wrong))
-    for name, value in done.replay.per_cpu().items():
+    for name, value in _per_cpu(done.replay).items():
         properties.append(found(name, value))
     text = shown("unaligned")
     properties.append(found("unaligned accesses of its own", "yes" if text else "no", text))

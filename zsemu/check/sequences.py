@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, r
 
 from zsemu.check.shrinking import smallest
 from zsemu.guest.image import Image
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import check_of
@@ -268,7 +269,7 @@ def search(
 
     def replay(actions: list[Action]) -> Outcome:
         work = perform(geometry, actions).placed()
-        return Replay(image, work, strict=True, promises=promises).run()
+        return Replay(image, work, observe=StrictTranslations, promises=promises).run()
 
     tried = (resolve(geometry, sequence) for sequence in generate(seed, sequences, steps))
     found = next((actions for actions in tried if replay(actions).violation_count), None)

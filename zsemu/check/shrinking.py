@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from zsemu.check.findings import Failure
 from zsemu.check.suites import CHECKS
 from zsemu.guest.image import Image
+from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
@@ -111,7 +112,11 @@ def _shrink(
         builder = _script(whole, chosen)
         if not len(builder):
             return []
-        return Replay(image, builder.placed(), strict=True, promises=promises).run().violations
+        return (
+            Replay(image, builder.placed(), observe=StrictTranslations, promises=promises)
+            .run()
+            .violations
+        )
 
     def shows(chosen: list[int]) -> bool:
         return check in map(check_of, violated(chosen))

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is wrong after a batch: in memory, and with what the native callbacks saw."""
+"""Judgement: what is wrong after a batch, and the violations that are made of it.
 
-from collections.abc import Iterator
+The native hooks judge stores and accesses while they happen. What the batch left in memory is
+judged here: the first word of slots where the allocator looks at it, and every byte that an access
+saw.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +17,13 @@ from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
 from zsemu.replay.batch import Batch, BatchWriter
+from zsemu.replay.machines import Stopped
+from zsemu.replay.observation import Observation
+from zsemu.replay.violations import FINAL_READ, Violation
 from zsemu.traces.trace import Operation
+
+Blame = Callable[[Batch, int, int], int | None]
+"""finds who is to blame for an operation of a batch and a byte of RAM: a pc; see culprit.py"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,88 @@ class Finding:
     pc: int | None = None
 
 
+class Judge:
+    """Collects the violations of a replay, the first ones in full."""
+
+    def __init__(self, observation: Observation, blame: Blame) -> None:
+        """Judge what an observation runs; ``blame`` finds the instruction of what shows late."""
+        self._machines, self._image = observation.machines, observation.subject.image
+        self._geometry = observation.subject.placed.geometry
+        self._blame = blame
+        self.violations: list[Violation] = []
+        """the first violations.KEPT, and the first of every check"""
+        self.count = 0
+        """how many there were"""
+
+    def judge(self, batch: Batch) -> None:
+        """Judge a batch that has been run."""
+        self._judge_stores(batch)
+        self._judge_memory(batch)
+
+    def stopped(self, batch: Batch, stop: Stopped) -> None:
+        """Report what ended the replay in a batch."""
+        if stop.kind != violations.SPANS:
+            self._judge_stores(batch)
+        # Only an observed run knows the very instruction, on every architecture.
+        pc = self._blame(batch, stop.which, -1) if stop.pc is None else stop.pc
+        self._add(batch, Finding(stop.which, stop.kind, stop.detail), pc=pc)
+
+    def _judge_stores(self, batch: Batch) -> None:
+        """Report what the native hooks found wrong."""
+        raw = self._machines.events.raw
+        if not raw.nr_findings:
+            return
+        found = list(stores(self._machines.events, self._machines.memory))
+        for finding in found:
+            self._add(batch, finding, pc=finding.pc)
+        self.count += int(raw.nr_findings) - len(found)
+        raw.nr_findings = 0
+
+    def _judge_memory(self, batch: Batch) -> None:
+        """Report what the batch left wrong in memory, in the order of the operations."""
+        machines = self._machines
+        found = [
+            *first_words(batch, machines.writer, machines.memory),
+            *contents(batch, machines.memory),
+        ]
+        for finding in sorted(found, key=lambda finding: finding.which):
+            pc = None
+            if self._keeps(finding):
+                pc = self._blame(batch, finding.which, finding.offset)
+            self._add(batch, finding, pc=pc)
+
+    def _keeps(self, finding: Finding) -> bool:
+        """Whether a finding is reported: the first ones, and the first of every check."""
+        if len(self.violations) < violations.KEPT:
+            return True
+        check = violations.check_of(finding)
+        return all(violations.check_of(known) != check for known in self.violations)
+
+    def _add(self, batch: Batch, finding: Finding, *, pc: int | None) -> None:
+        self.count += 1
+        if not self._keeps(finding):
+            return
+        part, row, image = batch.part, batch.rows[finding.which], self._image
+        placed, number = part.placed, part.trace.object if part.number is None else part.number
+        action = Operation(batch.operation[finding.which]).name.lower()
+        self.violations.append(
+            Violation(
+                kind=finding.kind,
+                operation=int(batch.index[finding.which]),
+                action=FINAL_READ if batch.is_readback else action,
+                object_number=int(number[row]),
+                class_size=int(self._geometry.sizes[placed.class_index[row]]),
+                slot=int(placed.slot[row]),
+                offset=int(placed.offset[row]),
+                detail=finding.detail,
+                expected=finding.expected.hex(" "),
+                found=finding.found.hex(" "),
+                pc="" if pc is None else image.where(pc),
+                instruction="" if pc is None else image.disassemble(pc),
+            )
+        )
+
+
 def _broken(promise: int, phase: str, size: int, place: str) -> str:
     """Say how a promise was broken."""
     name = PROMISES[promise]
@@ -43,7 +136,7 @@ def _broken(promise: int, phase: str, size: int, place: str) -> str:
     return f"{name}: {how[name]}"
 
 
-def accesses(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
+def stores(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
     """Yield what the native callbacks found: stray stores, misaligned accesses, broken promises."""
     order = memory.target.byte_order
     for raw in hooks.findings():
@@ -65,7 +158,7 @@ def accesses(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
         yield Finding(int(raw["operation"]), kind, detail, found=found, pc=int(raw["pc"]))
 
 
-def first_words(batch: Batch, builder: BatchWriter, memory: Memory) -> Iterator[Finding]:
+def first_words(batch: Batch, writer: BatchWriter, memory: Memory) -> Iterator[Finding]:
     """Yield headers and free-list links that are not what the allocator left there."""
     size, order = memory.target.word, memory.target.byte_order
     for which in np.flatnonzero(batch.looks & (batch.ops["found"] != batch.first_word)).tolist():
@@ -73,7 +166,7 @@ def first_words(batch: Batch, builder: BatchWriter, memory: Memory) -> Iterator[
         expected = int(batch.first_word[which]).to_bytes(size, order)
         found = int(batch.ops["found"][which]).to_bytes(size, order)
         first = next(i for i in range(size) if expected[i] != found[i])
-        slot = builder.slot_offset(batch.expected["zspage"][which], batch.ops[which])
+        slot = writer.slot_offset(batch.expected["zspage"][which], batch.ops[which])
         yield Finding(
             which,
             violations.LINK if link else violations.HEADER,

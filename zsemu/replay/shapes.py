@@ -1,89 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Shapes: operations that cost the same, each measured once and multiplied by how often it occurs.
 
-A shape is what can matter of what a strategy receives, and the state in the page words around the
-slot. For an object that does not span the place matters only as far as cache lines and the slots
-beside it are concerned. Where the length does not matter (lengths.py), an operation has a shape
-and an access (accesses.py). The sums are held against block hits in every run (replay.py).
+A shape is all that can matter of what a strategy receives, and the state in the page words around
+the slot. Where an object does not span, its place matters only as far as cache lines and the slots
+beside it are concerned. Where the length does not matter (length_probe.py), the cost of an
+operation is that of its shape and that of its access (access_costs.py). The sums are held against
+block hits in every run (by_shape.py).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, LINE, PHASES
-from zsemu.zsmalloc.geometry import Geometry
-from zsemu.zsmalloc.placement import Placed
+from zsemu.replay.batch import Batch
+from zsemu.replay.key_numbers import KeyNumbers
+from zsemu.traces.trace import Operation
 
 
-def static_keys(
-    operation: NDArray[np.uint8],
-    length: NDArray[np.int64],
-    placed: Placed,
-    index: NDArray[np.int64],
-    geometry: Geometry,
-    *,
-    by_length: NDArray[np.bool_],
-    by_slot: bool,
-    settles: bool,
-) -> NDArray[np.uint64]:
-    """Return what is known of each operation's shape before it runs, shape (n,).
-
-    ``operation`` and ``length`` are those of n operations, ``index`` where they are in ``placed``.
-    ``by_length``, shape (operations, 2), is for which operations the length matters: on objects
-    that do not span, and on those that do; ``by_slot`` is whether it matters in which slot a
-    spanning object is, and not only of which class. ``settles`` is whether the strategy has
-    zs_settle(): if it leaves something in other slots, what lies around an object that does not
-    span matters, too.
-    """
-    class_index, offset = placed.class_index[index], placed.offset[index]
-    spans = placed.spans[index]
-    matters = by_length[operation, spans.astype(np.int64)]
-    slot = class_index.astype(np.uint64) << np.uint64(16)
-    if by_slot:
-        slot |= placed.slot[index].astype(np.uint64)
-    # What tells whether a slot before it reaches into its page.
-    inner = ((placed.page[index] > 0) & settles).astype(np.uint64) << np.uint64(6)
-    first = ((offset < geometry.sizes[class_index]) & settles).astype(np.uint64) << np.uint64(7)
-    place = (offset % LINE).astype(np.uint64) | inner | first
-    key = operation.astype(np.uint64)
-    key |= spans.astype(np.uint64) << np.uint64(3)
-    key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
-    key |= np.where(matters, length, 0).astype(np.uint64) << np.uint64(5)
-    return key | np.where(spans, slot, place) << np.uint64(24)
+def _every_map() -> NDArray[np.bool_]:
+    by_length = np.ones((len(Operation), 2), bool)
+    by_length[: Operation.READ] = False
+    return by_length
 
 
-class Index:
-    """Gives every distinct 64-bit key a number, in order of appearance."""
+@dataclass
+class ShapeRules:
+    """What of an operation is part of its shape."""
 
-    def __init__(self) -> None:
-        self._keys = np.empty(0, np.uint64)
-        self._numbers = np.empty(0, np.int64)
+    settles: bool
+    """whether the strategy has zs_settle(): if it leaves something in other slots, what lies around
+    an object that does not span matters, too"""
+    by_length: NDArray[np.bool_] = field(default_factory=_every_map)
+    """for which operations the length matters, shape (operations, 2): on objects that do not span,
+    and on those that do"""
+    by_slot: bool = True
+    """whether it matters in which slot a spanning object is, and not only of which class"""
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def keys(self) -> NDArray[np.uint64]:
-        """Return all keys in the order of their numbers, shape (keys,)."""
-        keys: NDArray[np.uint64] = self._keys[np.argsort(self._numbers)]
-        return keys
-
-    def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return the number of each key, new ones included, same shape."""
-        distinct, where = np.unique(keys, return_inverse=True)
-        at = np.searchsorted(self._keys, distinct)
-        there = at < len(self._keys)
-        there[there] = self._keys[at[there]] == distinct[there]
-        new = ~there
-        if new.any():
-            fresh = np.arange(len(self), len(self) + int(new.sum()))
-            self._keys = np.insert(self._keys, at[new], distinct[new])
-            self._numbers = np.insert(self._numbers, at[new], fresh)
-            at = np.searchsorted(self._keys, distinct)
-        numbers: NDArray[np.int64] = self._numbers[at][where]
-        return numbers
+    def keys(self, batch: Batch) -> NDArray[np.uint64]:
+        """Return what is known of each operation's shape before it runs, shape (n,)."""
+        placed, geometry, rows = batch.part.placed, batch.part.geometry, batch.rows
+        operation, length = batch.operation, batch.part.trace.length[rows]
+        class_index, offset = placed.class_index[rows], placed.offset[rows]
+        spans = placed.spans[rows]
+        matters = self.by_length[operation, spans.astype(np.int64)]
+        slot = class_index.astype(np.uint64) << np.uint64(16)
+        if self.by_slot:
+            slot |= placed.slot[rows].astype(np.uint64)
+        # What tells whether a slot before it reaches into its page.
+        inner = ((placed.page[rows] > 0) & self.settles).astype(np.uint64) << np.uint64(6)
+        near_start = (offset < geometry.sizes[class_index]) & self.settles
+        place = (offset % LINE).astype(np.uint64) | inner
+        place |= near_start.astype(np.uint64) << np.uint64(7)
+        key = operation.astype(np.uint64)
+        key |= spans.astype(np.uint64) << np.uint64(3)
+        key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
+        key |= np.where(matters, length, 0).astype(np.uint64) << np.uint64(5)
+        return key | np.where(spans, slot, place) << np.uint64(24)
 
 
 # A pair: an access, and above it a shape.
@@ -98,23 +73,23 @@ class Part:
     scope: NDArray[np.int64]
     times: NDArray[np.int64]
     """how often each occurred"""
-    fast: NDArray[np.int64]
-    """how often with block hits only"""
+    counted: NDArray[np.int64]
+    """how often on the counting CPU, by block hits only"""
     rows: NDArray[np.uint32]
     """what one of each costs, shape (n, phases, columns)"""
 
 
-class Shapes:
+class ShapeCosts:
     """The rows of all shapes seen, and how often each occurred with which access."""
 
     def __init__(self) -> None:
-        self._index = Index()
+        self._index = KeyNumbers()
         self._rows = np.empty((0, len(PHASES), len(COLUMNS)), np.uint32)
         self._known = np.empty(0, bool)
         self._label = np.empty(0, np.uint64)
         self._scope = np.empty(0, np.int64)
         self._first = np.empty(0, np.int64)
-        self._pairs = Index()
+        self._pairs = KeyNumbers()
         self._times = np.zeros((2, 0), np.int64)
         """of each pair of a shape and an access: how often it was observed, and how often not"""
         self.consistent = True
@@ -163,15 +138,15 @@ class Shapes:
             self.consistent = False
 
     def occur(
-        self, keys: NDArray[np.uint64], access: NDArray[np.uint64], fast: NDArray[np.bool_]
+        self, keys: NDArray[np.uint64], access: NDArray[np.uint64], counted: NDArray[np.bool_]
     ) -> None:
         """Count operations, each with the key of its access, 0 for none; shape (n,) each.
 
-        ``fast`` are those that ran with block hits only.
+        ``counted`` are those that ran on the counting CPU, by block hits only.
         """
         shape = self._index.numbers(keys).astype(np.uint64)
         self._grow()
-        seen = (shape << _SHAPE | access) << np.uint64(1) | fast.astype(np.uint64)
+        seen = (shape << _SHAPE | access) << np.uint64(1) | counted.astype(np.uint64)
         distinct, number = np.unique(seen, return_counts=True)
         pairs = self._pairs.numbers(distinct >> np.uint64(1))
         more = max(0, len(self._pairs) - self._times.shape[1])
@@ -207,5 +182,5 @@ class Shapes:
             assert self._known[shape].all()
             rows = self._rows[shape]
             rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
-            slow, fast = self._times[:, some]
-            yield Part(self._label[shape], self._scope[shape], slow + fast, fast, rows)
+            observed, counted = self._times[:, some]
+            yield Part(self._label[shape], self._scope[shape], observed + counted, counted, rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boundary: what mapping a spanning object costs by where the end of the page falls in its slot.
+"""Spanning costs: what mapping a spanning object costs by where the page ends in its slot.
 
 A row is a class size, a *head* (bytes of the slot that lie in its first page; the tail is the rest)
 and a mode. Operations of a row may differ in length and in what state a strategy is in: a row sums
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, PHASES, STRATEGY_PHASES
-from zsemu.replay.shapes import Index
+from zsemu.replay.key_numbers import KeyNumbers
 from zsemu.traces.trace import Operation
 
 MODES: Final = {
@@ -54,7 +54,7 @@ class SpanningCosts:
     """The sums by row."""
 
     def __init__(self) -> None:
-        self._index = Index()
+        self._index = KeyNumbers()
         self._sums = np.zeros((0, len(FIELDS) - 2), np.int64)
 
     def add(

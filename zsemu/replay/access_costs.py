@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Accesses: the copies between object and caller's buffer, measured apart from the strategy.
+"""Access costs: what the copies between object and caller's buffer cost, apart from the strategy.
 
-Where a strategy does the same for objects of all lengths (lengths.py), an operation's cost is
-that of its shape and that of its access. The driver's code for that is the same for all strategies.
-What it costs depends on the mode, the length, how the object is aligned, and whether the strategy
-handed out the caller's own buffer; where the object is decides only the region that its bytes count
-for, and how many cache lines they are. When a trace has been replayed, each access that has
+Where a strategy does the same for objects of all lengths (length_probe.py), an operation costs what
+its shape costs and what its access costs. The driver's code for the access is the same for all
+strategies. Its cost depends on the mode, the length, how the object is aligned, and whether the
+strategy handed out the caller's own buffer. Where the object is decides only for which region its
+bytes count, and how many cache lines they are. When a trace has been replayed, each access that has
 occurred is made once more, from memory that nobody needs any more, and observed.
 
 A key is all that an access depends on: 31 bits, 0 for none.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lengths: whether it matters to a strategy how long the object is that it maps.
+"""The length probe: whether it matters to a strategy how long the object is that it maps.
 
 A strategy may copy a whole slot, or only say where an object is: then what it does is the same for
 every length, and one shape stands for all. Whether that is so is found out before a trace is
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, PHASES, STRATEGY_PHASES
+from zsemu.replay.batch import Batch
+from zsemu.replay.observation import Listener
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.script import ScriptBuilder
 from zsemu.traces.trace import Operation
@@ -23,7 +25,7 @@ _SHARES: Final = (0.88, 0.4, 0.09)
 _PHASES: Final = [PHASES.index(phase) for phase in STRATEGY_PHASES]
 
 
-class Lengths:
+class LengthProbe(Listener):
     """Maps of objects in a few slots, in every mode and of lengths from the least to the most."""
 
     def __init__(self, geometry: Geometry, *, settles: bool) -> None:
@@ -39,7 +41,10 @@ class Lengths:
             inner, crossing = np.flatnonzero(~spans), np.flatnonzero(spans)
             for slot in np.unique([*inner[:1], *crossing[:1], *crossing[-1:]]).tolist():
                 self._add(class_index, slot, settles=settles)
-        self.work: PlacedTrace = self._builder.placed()
+        self.placed: PlacedTrace = self._builder.placed()
+        """what is to be replayed, every operation observed"""
+        self._rows: list[NDArray[np.uint32]] = []
+        self._spans: list[NDArray[np.integer]] = []
 
     def _add(self, class_index: int, slot: int, *, settles: bool) -> None:
         builder, geometry = self._builder, self._builder.geometry
@@ -64,12 +69,21 @@ class Lengths:
                     self._at.append(len(builder))
                     builder.use(operation, objects[slot], length)
 
-    def matter(self, rows: NDArray[np.uint32], span: NDArray[np.integer]) -> NDArray[np.bool_]:
+    def observed(
+        self, batch: Batch, which: NDArray[np.int64] | slice, rows: NDArray[np.uint32]
+    ) -> None:
+        """Keep what each operation cost, and where it found its object."""
+        if not batch.is_readback:
+            self._rows.append(rows.copy())
+            self._spans.append(batch.ops["span"][which].copy())
+
+    def matter(self) -> NDArray[np.bool_]:
         """Return for which maps the length matters, shape (operations, 2): not spanning, spanning.
 
-        ``rows`` is what each operation of ``work`` cost, shape (n, phases, columns); ``span`` where
-        each found its object, 0 unless in one piece, shape (n,).
+        It does not if maps that differ in nothing else cost the same, and if each found its object
+        in one piece.
         """
+        rows, span = np.concatenate(self._rows), np.concatenate(self._spans)
         group = np.array(self._group)
         cost = rows[self._at][:, _PHASES, : len(COLUMNS)]
         first = np.searchsorted(group, group)

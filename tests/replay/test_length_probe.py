@@ -16,9 +16,11 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay import accesses
+from zsemu.replay import access_costs
+from zsemu.replay.by_shape import EachShape
 from zsemu.replay.placed_trace import PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.shapes import ShapeRules
 from zsemu.runs.compare import run_here
 from zsemu.runs.request import request
 from zsemu.traces.trace import Operation, TraceFile, find, zsmapbench
@@ -38,6 +40,12 @@ def found(one: Image, placed_: PlacedTrace) -> tuple[Replay, Outcome]:
     return replay, outcome
 
 
+def rules(replay: Replay) -> ShapeRules:
+    """Return what is part of a shape, as a replay has found out."""
+    assert isinstance(replay.observation, EachShape)
+    return replay.observation.rules
+
+
 @pytest.mark.parametrize("name", strategy_names())
 @pytest.mark.parametrize("arch", ARCHS)
 def test_recorded_trace(arch: str, name: str) -> None:
@@ -49,7 +57,7 @@ def test_recorded_trace(arch: str, name: str) -> None:
         assert isinstance(here, PlacedTrace)
         replay, outcome = found(image(machine, name), here)
         assert outcome.shapes
-        matters = replay._builder.by_length
+        matters = rules(replay).by_length
         # Those that copy `length` bytes, and those that say where two pieces are.
         spanning = {(one, 1) for one in MAPS}
         by_length = {"readwrite": {(Operation.WRITE, 0), *spanning}, "sg": spanning}
@@ -98,7 +106,7 @@ def test_a_strategy_to_which_the_length_matters(arch: str, line: str, tmp_path: 
     replay, outcome = found(one, placed(busy_trace(), arch))
     assert outcome.shapes
     # Where an object spans, a copy may touch those lines anyway.
-    assert replay._builder.by_length[Operation.READ :, 0].all()
+    assert rules(replay).by_length[Operation.READ :, 0].all()
 
 
 @pytest.mark.parametrize("line", UNSEEN.values(), ids=UNSEEN)
@@ -108,7 +116,7 @@ def test_what_is_found_too_late_is_observed_from_the_beginning(
 ) -> None:
     one = image(target(arch), changed(tmp_path, line))
     replay, outcome = found(one, placed(busy_trace(), arch))
-    assert not replay._builder.by_length.any()
+    assert not rules(replay).by_length.any()
     assert outcome.shapes == 0
 
 
@@ -138,16 +146,16 @@ def test_two_spans_where_there_was_one(tmp_path: Path) -> None:
 def test_accesses_that_are_not_what_was_measured_are_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = accesses.Measured.cost
+    real = access_costs.Measured.cost
 
-    def wrong(self: accesses.Measured, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    def wrong(self: access_costs.Measured, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
         cost = real(self, keys)
         cost[:, COLUMNS.index("lines_touched")] += (keys > 0).astype(np.uint32)
         return cost
 
     here = placed(busy_trace(), "x86_64")
     assert found(image(target("x86_64"), "copy"), here)[1].shapes
-    monkeypatch.setattr(accesses.Measured, "cost", wrong)
+    monkeypatch.setattr(access_costs.Measured, "cost", wrong)
     assert found(image(target("x86_64"), "copy"), here)[1].shapes == 0
 
 

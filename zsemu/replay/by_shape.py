@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Observing by shape: one operation of each shape is observed, and the others are counted by it.
+
+The guest's driver stops the counting CPU before an operation whose shape has not been measured, and
+the observing CPU runs it. Where the length of an object does not matter to a strategy, all lengths
+are one shape, and the accesses are measured by themselves once the trace has been replayed.
+
+In every run the shapes' sums are held against an independent count: they must equal what the block
+hits say of all that the strategy executed. Some operations of a known shape are observed again and
+must cost the same. An access that was observed must cost what was measured for its length.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
+from zsemu.errors import ZsemuError
+from zsemu.guest.hooks import EXPECTED
+from zsemu.guest.structures import StopAt
+from zsemu.replay import access_costs
+from zsemu.replay.batch import Batch
+from zsemu.replay.key_numbers import KeyNumbers
+from zsemu.replay.length_probe import LengthProbe
+from zsemu.replay.observation import Listener, Observation, Subject, labels
+from zsemu.replay.placed_trace import MAX_OPERATIONS, PlacedTrace
+from zsemu.replay.shapes import ShapeCosts, ShapeRules
+from zsemu.traces.trace import Operation
+
+_ACCESS: Final = PHASES.index("access")
+
+SAMPLES: Final = 4
+"""operations of each batch that are observed whether their shape is known or not"""
+
+Probe = Callable[[PlacedTrace, Listener], bool]
+"""replays a placed trace, every operation observed; returns whether nothing was wrong"""
+
+
+class EachLength(Observation):
+    """Observes an operation of every shape, in which the length of the object counts."""
+
+    def __init__(
+        self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
+    ) -> None:
+        super().__init__(subject, listener, watch=watch)
+        self.rules = ShapeRules(settles=subject.image.has("zs_settle"))
+        self._static = KeyNumbers()
+        self._costs = ShapeCosts()
+        self._regions = self.machines.memory.regions()
+        self._seen: list[tuple[NDArray[np.uint64], NDArray[np.uint32]]] = []
+        """accesses observed with operations: keys, shape (n,), and rows, shape (n, columns)"""
+        self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
+        """instructions of the operations that were observed"""
+
+    def prepare(self, probe: Probe) -> None:
+        """Find out what a shape depends on, before the trace is replayed."""
+
+    @property
+    def shapes(self) -> int:
+        """Distinct shapes that were measured."""
+        return len(self._costs)
+
+    def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which operations were measured, and for how many, as ShapeCosts does."""
+        return self._costs.occurrences()
+
+    def run(self, batch: Batch) -> None:
+        """Run a batch, observing only operations of shapes that are new, and some samples."""
+        machines = self.machines
+        self.begin(batch)
+        shape = self._mark_shapes(batch)
+        n, at = len(batch.index), 0
+        counted = np.ones(n, bool)
+        while (at := machines.count(batch, at, StopAt.NEW)) < n:
+            first, at = at, machines.observe(batch, at, StopAt.KNOWN)
+            counted[first:at] = False
+        sizes = machines.memory.sizes
+        if int(machines.memory.batch["nr_known"][0]) > sizes.states // 2:
+            raise ZsemuError("the strategy has more states than there is room for")
+        keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
+        access = self._accesses(batch)
+        if not counted.all():
+            self._learn(batch, keys, access, np.flatnonzero(~counted))
+        self._costs.occur(keys, access, counted)
+
+    def read_back(self, batch: Batch) -> None:
+        """Run a batch of the read-back, of which nothing is counted."""
+        self.begin(batch)
+        self.machines.count(batch, 0, StopAt.NEVER)
+
+    def finish(self) -> bool:
+        """Sum up shapes and accesses, and say whether observations and block hits agree."""
+        measured = self._measure_accesses()
+        counted = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
+        for part in self._costs.parts(measured.cost):
+            self.spanning.add(part.label, part.times, part.rows)
+            for scope in np.unique(part.scope).tolist():
+                chosen = part.scope == scope
+                rows = part.rows[chosen].astype(np.int64)
+                self.sums[scope] += np.tensordot(part.times[chosen], rows, 1)
+                counted[:, scope] += part.counted[chosen] @ rows[:, :, INSTRUCTIONS]
+        counted[_ACCESS] = 0
+        same = all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
+        return same and self._costs.consistent and np.array_equal(self._block_hits(), counted)
+
+    def confirm(self, sums: NDArray[np.int64]) -> None:
+        """Hold the sums of a replay that observed everything against this one's block hits.
+
+        ``sums`` is as Observation.sums; ZsemuError if they disagree.
+        """
+        observed = sums[:, :, INSTRUCTIONS].T.copy()
+        observed[_ACCESS] = 0
+        counted = self._block_hits() + self._observed
+        if not np.array_equal(counted, observed):
+            raise ZsemuError(
+                f"{self.subject.image.path.name}: block hits stand for {counted.sum()}"
+                f" instructions, and {observed.sum()} were observed: a bug in zsemu, or the"
+                " strategy is not deterministic"
+            )
+
+    def _block_hits(self) -> NDArray[np.int64]:
+        """Return the instructions that block hits stand for, shape (phases, SCOPE_COLUMNS)."""
+        instructions = self.machines.blocks.instructions(self.subject.image)
+        instructions[:, UNCOUNTED] = 0  # the read-back
+        return instructions
+
+    def _mark_shapes(self, batch: Batch) -> NDArray[np.int64]:
+        """Write into the records what the driver knows shapes by; return them, shape (n,)."""
+        shape = self._static.numbers(self.rules.keys(batch))
+        batch.ops["shape"] = shape
+        # Samples get numbers from the other end, which no shape has.
+        free = self.machines.memory.sizes.shapes - SAMPLES * (batch.number + 1)
+        if len(self._static) > free:
+            raise ZsemuError("the trace has more shapes than there is room for")
+        sampled = np.random.default_rng(batch.number).integers(len(batch.index), size=SAMPLES)
+        batch.ops["shape"][sampled] = free + np.arange(SAMPLES)
+        return shape
+
+    def _learn(
+        self,
+        batch: Batch,
+        keys: NDArray[np.uint64],
+        access: NDArray[np.uint64],
+        observed: NDArray[np.int64],
+    ) -> None:
+        """Take the rows of operations that were observed, by their numbers in the batch."""
+        everything = self.machines.take_rows(observed)
+        self._listener.observed(batch, observed, everything)
+        rows = everything[:, :, : len(COLUMNS)]
+        scopes = batch.expected["scope"][observed]
+        for scope in np.unique(scopes).tolist():
+            chosen = rows[scopes == scope, :, INSTRUCTIONS]
+            chosen[:, _ACCESS] = 0
+            self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
+        access = access[observed]
+        apart = access > 0
+        self._seen.append((access[apart], rows[apart, _ACCESS]))
+        rows[apart, _ACCESS] = 0
+        self._costs.learn(
+            keys[observed], batch.index[observed], scopes, labels(batch)[observed], rows
+        )
+
+    def _accesses(self, batch: Batch) -> NDArray[np.uint64]:
+        """Return the keys of those accesses that are measured apart, else 0; shape (n,)."""
+        spans = batch.part.placed.spans[batch.rows].astype(np.int64)
+        maps = batch.operation >= Operation.READ
+        apart = maps & ~self.rules.by_length[batch.operation, spans]
+        if not batch.ops["span"][apart].all():
+            self._costs.consistent = False
+        keys = access_costs.keys(batch, self.machines.memory, self._regions)
+        return np.where(apart, keys, 0)
+
+    def _measure_accesses(self) -> access_costs.Measured:
+        """Make every kind of access that has occurred once more, and observe it.
+
+        The memory is of no use afterwards.
+        """
+        machines = self.machines
+        kinds = np.unique(access_costs.kind(self._costs.accesses()))
+        found = np.zeros((len(kinds), len(COLUMNS)), np.uint32)
+        control = machines.memory.batch
+        for first in range(0, len(kinds), MAX_OPERATIONS):
+            some = kinds[first : first + MAX_OPERATIONS]
+            access_costs.prepare(some, machines.memory)
+            machines.events.point("expected", np.zeros(len(some), EXPECTED))
+            control["first"], control["last"], control["stop_at"] = 0, len(some), StopAt.NEVER
+            machines.observer.drive()
+            rows = machines.take_rows(slice(len(some)))
+            found[first : first + len(some)] = rows[:, _ACCESS, : len(COLUMNS)]
+        # No access is where it would be in a trace.
+        machines.events.raw.nr_findings = 0
+        return access_costs.Measured(kinds, found)
+
+
+class EachShape(EachLength):
+    """Observes an operation of every shape; a length is part of it only where it matters."""
+
+    def prepare(self, probe: Probe) -> None:
+        """Find out for which operations the length matters, as LengthProbe does."""
+        lengths = LengthProbe(self.subject.placed.geometry, settles=self.rules.settles)
+        if probe(lengths.placed, lengths):
+            self.rules.by_length = lengths.matter()
+        # Else the trace will show what is wrong, too, or does not depend on it.
+
+
+class EachClass(EachLength):
+    """Observes one operation of each mode and state in each size class; nothing is counted.
+
+    One of them is on an object that spans and one on an object that does not. Contents are judged
+    as ever.
+    """
+
+    def __init__(
+        self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
+    ) -> None:
+        super().__init__(subject, listener, watch=watch)
+        self.rules.by_length[:] = False
+        self.rules.by_slot = False
+
+    def finish(self) -> bool:
+        """Sum up nothing."""
+        return True

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Numbers for keys: every distinct 64-bit key gets the next index into arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class KeyNumbers:
+    """Gives every distinct 64-bit key a number, in order of appearance."""
+
+    def __init__(self) -> None:
+        self._keys = np.empty(0, np.uint64)
+        self._numbers = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Return all keys in the order of their numbers, shape (keys,)."""
+        keys: NDArray[np.uint64] = self._keys[np.argsort(self._numbers)]
+        return keys
+
+    def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the number of each key, new ones included, same shape."""
+        distinct, where = np.unique(keys, return_inverse=True)
+        at = np.searchsorted(self._keys, distinct)
+        there = at < len(self._keys)
+        there[there] = self._keys[at[there]] == distinct[there]
+        new = ~there
+        if new.any():
+            fresh = np.arange(len(self), len(self) + int(new.sum()))
+            self._keys = np.insert(self._keys, at[new], distinct[new])
+            self._numbers = np.insert(self._numbers, at[new], fresh)
+            at = np.searchsorted(self._keys, distinct)
+        numbers: NDArray[np.int64] = self._numbers[at][where]
+        return numbers

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest of one replay: its memory, and the one or two emulated CPUs that run over it.
+
+The counting CPU has one hook, which counts how often each translated block ran. The observing CPU
+has every instruction and every access hooked, and fills a row of counts for each operation. Both
+run the same driver over the same records, and the driver says at which operation it stopped.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.counts import PHASES
+from zsemu.errors import ZsemuError
+from zsemu.guest.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
+from zsemu.guest.image import Image
+from zsemu.guest.machine import Fault, Machine
+from zsemu.guest.memory import Memory, Sizes
+from zsemu.guest.structures import StopAt
+from zsemu.replay import violations
+from zsemu.replay.batch import Batch, BatchWriter
+from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, PlacedTrace
+
+BUDGET: Final = 1 << 20
+"""blocks, or instructions where those are hooked, that one phase of one operation may take"""
+
+
+class Stopped(Exception):  # noqa: N818 - what the guest did is a finding, not an error of ours
+    """The guest could not go on with an operation of a batch: the replay ends there."""
+
+    def __init__(self, which: int, kind: str, detail: str, pc: int | None) -> None:
+        """Name the operation in its batch, the kind of violation, and what happened in words.
+
+        ``pc`` is that of the instruction, None where only an observing CPU can know it.
+        """
+        super().__init__(detail)
+        self.which, self.kind, self.detail, self.pc = which, kind, detail, pc
+
+
+class Machines:
+    """Guest memory, the writer of its batches, and a counting and an observing CPU."""
+
+    strict = False
+    """whether translations are kept as a TLB may that never forgets"""
+
+    def __init__(
+        self,
+        image: Image,
+        placed: PlacedTrace | PlacedStream,
+        *,
+        promises: Sequence[str] = (),
+        watch: int = -1,
+    ) -> None:
+        """Boot both CPUs; ``watch`` is a byte of RAM whose last store is wanted, or -1."""
+        self.image, self.placed = image, placed
+        sizes = Sizes(
+            cpus=placed.cpus,
+            operations=MAX_OPERATIONS,
+            # One operation may be larger than the limit of a batch, if it is alone in it.
+            arena=MAX_ARENA + 4 * placed.geometry.page_size,
+            zspages=placed.zspages,
+            pages=placed.pages,
+        )
+        self.memory = Memory(image, sizes, placed.page_shift)
+        self.writer = BatchWriter(placed, self.memory)
+        self.blocks = Hooks(self.memory, budget=BUDGET)
+        """what the counting CPU's hook fills"""
+        self.events = Hooks(self.memory, budget=BUDGET)
+        """what the observing CPU's hooks fill"""
+        zspages = self.writer.zspages
+        self.events.observe(zspages.owner, zspages.index, promises=promises, watch=watch)
+        self.rows = self.events.rows(MAX_OPERATIONS)
+        """what the operations of a batch cost that were observed, shape (n, phases, columns)"""
+        self.counter, self.observer = self.boot()
+        self.events.attach_everything(self.observer.uc)
+
+    def boot(self) -> tuple[Machine, Machine]:
+        """Return the counting CPU and the observing one."""
+        counter = Machine(self.memory)
+        self.blocks.attach_blocks(counter.uc)
+        return counter, Machine(self.memory)
+
+    def expect(self, batch: Batch) -> None:
+        """Give the hooks what they judge a batch by."""
+        for hooks in (self.blocks, self.events):
+            hooks.point("expected", batch.expected)
+
+    def count(self, batch: Batch, first: int, stop_at: StopAt) -> int:
+        """Run operations from ``first`` on, counting blocks; return the one that was not run."""
+        return self._drive(self.counter, self.blocks, batch, (first, len(batch.index)), stop_at)
+
+    def observe(
+        self, batch: Batch, first: int, stop_at: StopAt = StopAt.NEVER, end: int | None = None
+    ) -> int:
+        """Run operations from ``first`` on, up to ``end``, and observe them; return as count()."""
+        end = len(batch.index) if end is None else end
+        return self._drive(self.observer, self.events, batch, (first, end), stop_at)
+
+    def _drive(
+        self, machine: Machine, hooks: Hooks, batch: Batch, some: tuple[int, int], stop_at: StopAt
+    ) -> int:
+        """Run the driver over some operations; Stopped if the guest cannot go on."""
+        control = self.memory.batch
+        control["first"], control["last"] = some
+        control["stop_at"] = stop_at
+        fault = None
+        try:
+            machine.drive()
+        except Fault as found:
+            fault = found
+        at = int(control["current"][0])
+        pc = int(hooks.raw.pc) if hooks is self.events else None
+        if fault:
+            detail = f"page fault or other exception: {fault}"
+            raise Stopped(at, violations.FAULT, detail, pc)
+        if hooks.raw.exhausted == TOO_MANY_BLOCKS:
+            raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
+        if hooks.raw.exhausted:
+            greedy = hooks.raw.exhausted == TOO_MUCH_MEMORY
+            what = "touches more memory than any object has" if greedy else "does not return"
+            raise Stopped(at, violations.ENDLESS, f"{PHASES[hooks.raw.phase]} {what}", pc)
+        if at < len(batch.index) and batch.ops["error"][at]:
+            detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
+            raise Stopped(at, violations.SPANS, detail, self.image.address("zs_map_object"))
+        return at
+
+    def take_rows(self, which: NDArray[np.int64] | slice) -> NDArray[np.uint32]:
+        """Return the rows of some operations of a batch, which are zero again afterwards."""
+        rows = self.rows[which].copy()
+        self.rows[which] = 0
+        return rows
+
+
+class StrictMachines(Machines):
+    """One CPU, whose windows' page table is a device: the one that observes runs everything.
+
+    A page-table entry that was valid is served as it was until its invalidate, so that a missing
+    invalidate shows whatever Unicorn's own TLB happens to hold.
+    """
+
+    strict = True
+
+    def boot(self) -> tuple[Machine, Machine]:
+        """Return the observing CPU twice: it runs everything."""
+        machine = Machine(self.memory, strict=self.events)
+        return machine, machine
