@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The figures in the README: blocks rendered from results that documented commands write.
 
-The results are ``NAME.json`` beside this file, each what this writes::
+The results are ``NAME.json`` beside this file: what is shown (kept.py) of what this writes::
 
-    zsemu compare --trace NAME --json tests/readme/NAME.json
+    zsemu compare --trace NAME --json NAME.json
 
 The plot is ``boundary.svg``, one of those that this writes::
 
-    zsemu report tests/readme/sqlite-lzo-rle.json --format svg -o DIR
+    zsemu report sqlite-lzo-rle.json --format svg -o DIR
+
+``python -m readme NAME.json ...`` brings both here, and the figures into the READMEs.
 
 A block in the README stands behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
 """
@@ -20,18 +22,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from readme import kept
 from zsemu.counts import STRATEGY_PHASES
+from zsemu.paths import replacing
 from zsemu.reports import plot_files as plots
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.tables import text
-from zsemu.results.document import Document, Record, load
+from zsemu.results.document import Document, Record
 
 HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"
 SHOWN: Final = ("x86_64", "aarch64")
 """architectures whose costs the README shows"""
 PLOT: Final = HERE / "boundary.svg"
-PLOTTED: Final = "sqlite-lzo-rle-aarch64-read-bytes.svg"
+PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
+PLOTTED_TRACE: Final = "sqlite-lzo-rle"
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
 )
@@ -40,7 +45,7 @@ _BLOCK: Final = re.compile(
 @cache
 def results(trace: str) -> Document:
     """Return what was measured on a trace."""
-    return load(HERE / f"{trace}.json")
+    return kept.load(HERE / f"{trace}.json")
 
 
 def ratios(record: Record, base: Record, scope: str) -> tuple[float, float]:
@@ -96,6 +101,13 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "reads": lambda: by_mode("sqlite-lzo-rle", "spanning_read"),
     "writes": lambda: by_mode("sqlite-lzo-rle", "spanning_write"),
 }
+
+
+def keep(trace: str, document: Document) -> None:
+    """Write what is shown of a trace's results beside this file."""
+    with replacing(HERE / f"{trace}.json") as stream:
+        stream.write(kept.text(document, plotted=trace == PLOTTED_TRACE).encode())
+    results.cache_clear()
 
 
 def plot() -> bytes:

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes the figures of the results beside this file into the README, and the plot beside them."""
+"""Writes the figures of results into the README, and the plot beside this file.
+
+Arguments are documents as zsemu compare --json writes them, each named after its trace; what is
+shown of them is kept beside this file first.
+"""
+
+import sys
+from pathlib import Path
 
 import readme
 from zsemu.paths import replacing
+from zsemu.results.document import load
+
+for name in sys.argv[1:]:
+    readme.keep(Path(name).stem, load(name))
 
 page = readme.rendered(readme.README.read_text())
 with replacing(readme.README) as stream:
