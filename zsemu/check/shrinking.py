@@ -49,7 +49,7 @@ def smallest(items: Sequence[_T], shows: Callable[[list[_T]], bool], runs: int =
 
 
 def _script(whole: PlacedTrace, chosen: Sequence[int]) -> ScriptBuilder:
-    """Return some operations of a Work as a script, each in the zspage and slot that it had.
+    """Return some operations as a script, each in the zspage and slot that it had.
 
     What is not possible without those left out is left out, too.
     """

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Work: a trace placed under a geometry and cut into batches, whole or part by part."""
+"""Placed traces: a trace whose objects have their zspages and slots, cut into batches.
+
+A short trace is placed as a whole, a long one part by part whenever it is asked for.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ PAGE_ORDERS: Final = ("ascending", "descending", "scattered")
 
 @dataclass(frozen=True)
 class Script:
-    """What the operations of a Work really are, where they go beyond a trace: shape (n,) each.
+    """What the operations of a placed trace are, where they go beyond a trace: shape (n,) each.
 
     The trace's own operation then says what happens to the object's content: READ, WRITE and
     UPDATE as ever, FREE nothing.
@@ -47,9 +50,9 @@ class Script:
 
 @dataclass(frozen=True)
 class PlacedTrace:
-    """A trace placed under one geometry: all that the strategies have in common.
+    """A trace placed under one geometry, which is all that the strategies have in common.
 
-    Or a part of one: then what is needed of memory is what all of it needs.
+    It may also be a part of a longer one. Then ``zspages`` and ``pages`` are what all of it needs.
     """
 
     trace: Trace
@@ -107,7 +110,7 @@ class PlacedTrace:
 class PlacedStream:
     """A trace that is read, placed and cut part by part, as often as it is asked for.
 
-    What is in memory at a time is a part, and what is alive.
+    Only one part and the objects that are alive are in memory at a time.
     """
 
     page_order = PAGE_ORDERS[0]

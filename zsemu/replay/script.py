@@ -2,12 +2,14 @@
 """Scripts: operations placed by hand, for what no trace holds.
 
 A script chooses zspage and slot itself, moves objects as compaction does, migrates pages, and holds
-a map while other operations run. It becomes a Work and is replayed like a trace.
+a map while other operations run. It becomes a placed trace and is replayed like one.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Kind, Mode
@@ -236,63 +238,72 @@ class ScriptBuilder:
         return lines
 
     def placed(self) -> PlacedTrace:
-        """Return what has been collected as a Work."""
-        rows, geometry = self._rows, self.geometry
+        """Return what has been collected as a placed trace."""
         for number in self.live():
             # The read-back finds an object where its last operation left it.
-            last_kind = next(row.kind for row in reversed(rows) if row.object == number)
+            last_kind = next(row.kind for row in reversed(self._rows) if row.object == number)
             if last_kind in (Kind.SETTLE, Kind.MOVE, Kind.MIGRATE):
                 self.use(Operation.READ, number)
-        zspage = np.array([row.zspage for row in rows], np.int64)
-        slot = np.array([row.slot for row in rows], np.int64)
-        classes = np.array(self._zspages, np.int64)[zspage]
-        slots = geometry.locate(classes, slot)
-        page = np.array([row.page for row in rows], np.int32)
-        time = np.arange(len(rows), dtype=np.int64)
-        trace = Trace(
+        rows, geometry = self._rows, self.geometry
+        trace, script = self._trace(), self._script()
+        # A migration is the last of its batch: what comes after finds the new page.
+        cuts = np.flatnonzero(script.kind == Kind.MIGRATE) + 1
+        # A map ends in the batch in which it began.
+        held = np.cumsum(script.kind == Kind.HOLD) - np.cumsum(script.kind == Kind.RELEASE)
+        last = {row.object: index for index, row in enumerate(rows)}
+        used = sorted({row.zspage for row in rows})
+        chains = sum(int(geometry.pages[self._zspages[number]]) for number in used)
+        return PlacedTrace(
+            trace=trace,
+            geometry=geometry,
+            placed=self._placement(),
+            bounds=np.unique(np.concatenate([cut(trace, held == 0), cuts])),
+            live=np.array([last[number] for number in self.live()], np.int64),
+            zspages=len(self._zspages),
+            # A migration takes a page before it gives one back.
+            pages=chains + 1 + len(cuts),
+            page_order=self.page_order,
+            script=script,
+        )
+
+    def _column(self, name: str, dtype: DTypeLike) -> NDArray[Any]:
+        """Return one field of every row, shape (n,) or, for a pair, (n, 2)."""
+        return np.array([getattr(row, name) for row in self._rows], dtype)
+
+    def _trace(self) -> Trace:
+        geometry, time = self.geometry, np.arange(len(self._rows), dtype=np.int64)
+        return Trace(
             "script",
             Metadata("none", geometry.name, geometry.page_size, "made by zsemu check"),
-            np.array([row.operation for row in rows], np.uint8),
-            np.array([row.object for row in rows], np.uint32),
-            np.array([row.length for row in rows], np.uint32),
-            np.array([row.cpu for row in rows], np.uint16),
+            self._column("operation", np.uint8),
+            self._column("object", np.uint32),
+            self._column("length", np.uint32),
+            self._column("cpu", np.uint16),
             time,
             time,
         )
-        placed = Placed(
+
+    def _placement(self) -> Placed:
+        zspage, slot = self._column("zspage", np.int64), self._column("slot", np.int64)
+        classes = np.array(self._zspages, np.int64)[zspage]
+        slots = self.geometry.locate(classes, slot)
+        page = self._column("page", np.int32)
+        return Placed(
             zspage=zspage,
             slot=slot.astype(np.int32),
             page=np.where(page >= 0, page, slots.page).astype(np.int32),
             offset=slots.offset,
             class_index=classes.astype(np.int32),
             spans=slots.spans,
-            opens=np.array([row.opens for row in rows], bool),
-            closes=np.zeros(len(rows), bool),
+            opens=self._column("opens", bool),
+            closes=np.zeros(len(self._rows), bool),
         )
-        kind = np.array([row.kind for row in rows], np.uint8)
-        # A migration is the last of its batch: what comes after finds the new page.
-        cuts = np.flatnonzero(kind == Kind.MIGRATE) + 1
-        # A map ends in the batch in which it began.
-        held = np.cumsum(kind == Kind.HOLD) - np.cumsum(kind == Kind.RELEASE)
-        used = sorted({row.zspage for row in rows})
-        last = {row.object: index for index, row in enumerate(rows)}
-        live = [last[number] for number in self.live()]
-        return PlacedTrace(
-            trace=trace,
-            geometry=geometry,
-            placed=placed,
-            bounds=np.unique(np.concatenate([cut(trace, held == 0), cuts])),
-            live=np.array(live, np.int64),
-            zspages=len(self._zspages),
-            pages=int(sum(geometry.pages[self._zspages[number]] for number in used))
-            + 1
-            + len(cuts),
-            page_order=self.page_order,
-            script=Script(
-                kind=kind,
-                mode=np.array([row.mode for row in rows], np.uint8),
-                held=np.array([row.held for row in rows], np.uint8),
-                partner=np.array([row.partner for row in rows], np.int64),
-                target=np.array([row.target for row in rows], np.int64).reshape(-1, 2),
-            ),
+
+    def _script(self) -> Script:
+        return Script(
+            kind=self._column("kind", np.uint8),
+            mode=self._column("mode", np.uint8),
+            held=self._column("held", np.uint8),
+            partner=self._column("partner", np.int64),
+            target=self._column("target", np.int64).reshape(-1, 2),
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cases: a script as text, as zsemu check prints it, and back.
+"""Scripts as text: the case that zsemu check prints of a failure, read again for --case.
 
 ::
 
