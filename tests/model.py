@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 Ints = NDArray[np.int64]
 Bytes = dict[tuple[str, str], Ints]

@@ -16,7 +16,8 @@ from zsemu.replay.batch import Batch
 from zsemu.replay.observation import EveryOperation, Listener
 from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import geometry
 
 

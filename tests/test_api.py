@@ -17,7 +17,8 @@ from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.results.document import dumps
 from zsemu.runs import compare
 from zsemu.runs import request as requests
-from zsemu.traces.trace import Operation, TraceFile, save
+from zsemu.traces.file import TraceFile, save
+from zsemu.traces.operation import Operation
 
 HEAVY = {"numpy", "unicorn", "capstone", "elftools", "rich.console", "pytest", "dask", "hypothesis"}
 

@@ -16,7 +16,7 @@ from zsemu.pytest_plugin import assert_counts_within
 from zsemu.results.document import Record, save
 from zsemu.runs import compare
 from zsemu.runs import request as requests
-from zsemu.traces.trace import save as save_trace
+from zsemu.traces.file import save as save_trace
 
 pytest_plugins = "pytester"
 

@@ -21,8 +21,9 @@ from zsemu.results.document import Document, Record
 from zsemu.results.limits import parse
 from zsemu.runs import compare, doctor
 from zsemu.runs import request as requests
-from zsemu.traces import trace as traces
-from zsemu.traces.trace import Trace, TraceFile
+from zsemu.traces import file as trace_file
+from zsemu.traces.file import TraceFile
+from zsemu.traces.trace import Trace
 
 Work = PlacedTrace
 """the name by which programs know a placed trace"""
@@ -98,7 +99,7 @@ def diff_results(
 
 def load_trace(name: str | Path, operations: int | None = None) -> Trace:
     """Return a trace of zsemu's own, or one in a file; of it the first ``operations``."""
-    trace = traces.load(traces.find(name))
+    trace = trace_file.load(trace_file.find(name))
     return trace if operations is None else trace.head(operations)
 
 

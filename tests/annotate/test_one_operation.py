@@ -10,7 +10,7 @@ from zsemu.annotate.one_operation import Shape, parse
 from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Kind
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
 

@@ -24,8 +24,8 @@ from zsemu.replay.by_shape import EachLength
 from zsemu.replay.placed_trace import PlacedStream
 from zsemu.replay.replay import Replay
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces import trace
-from zsemu.traces.trace import TraceFile
+from zsemu.traces import file as trace_file
+from zsemu.traces.file import TraceFile
 
 each_target = pytest.mark.parametrize("arch", target_names())
 
@@ -62,7 +62,7 @@ def test_adds_up_to_the_counts(arch: str, name: str) -> None:
 
 def test_a_stream_is_as_a_whole(tmp_path: Path) -> None:
     one, work = image(target("arm"), "swap-lazy"), placed(busy_trace(), "arm")
-    trace.save(busy_trace(), tmp_path / "t.npz")
+    trace_file.save(busy_trace(), tmp_path / "t.npz")
     stream = PlacedStream(TraceFile(tmp_path / "t.npz"), work.geometry, 130)
     np.testing.assert_array_equal(
         profile.of_trace(one, stream).counts, profile.of_trace(one, work).counts

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zsemu.check.exhaustive import exhaustive
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import NAMES, PAGE_SIZES, Geometry, geometry
 
 USES = (Operation.READ, Operation.WRITE, Operation.UPDATE)

@@ -15,7 +15,7 @@ from zsemu.guest.structures import Kind
 from zsemu.guest.targets import target
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import HEADER, LINK, STRAY, WRONG_BYTES, check_of
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
 ARCH = "aarch64"

@@ -28,7 +28,7 @@ from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.results.document import load
-from zsemu.traces import trace
+from zsemu.traces import file as trace_file
 
 BAD_C = {
     "broken.c": "int wrong(void) { return nothing; }\n",
@@ -54,7 +54,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     short = tmp_path / "short.npz"
-    trace.save(busy_trace(300), short)
+    trace_file.save(busy_trace(300), short)
     (tmp_path / "empty.npz").touch()
     (tmp_path / "cut.npz").write_bytes(short.read_bytes()[:-100])
     (tmp_path / "text.npz").write_text("zs_malloc: size=59\n")
@@ -271,7 +271,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     for name in strategy_names():
         assert re.search(rf"\n  {name} +{re.escape(strategy(name).summary[:40])}", out)
     assert out.count("promises: ") == len(strategy_names())
-    for name in trace.names():
+    for name in trace_file.names():
         assert f"\n  {name} " in out
     assert all(len(line) <= 80 for line in out.split("\n"))
 

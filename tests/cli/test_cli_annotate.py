@@ -17,7 +17,7 @@ from zsemu.counts import LIMITS
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.results.document import load
-from zsemu.traces import trace
+from zsemu.traces import file as trace_file
 
 TRACE = busy_trace(400)
 UNMAP = "	if (zs_spans(loc))\n		exchange(loc);\n"
@@ -28,7 +28,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go where there is a short trace."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
-    trace.save(TRACE, tmp_path / "t.npz")
+    trace_file.save(TRACE, tmp_path / "t.npz")
     return tmp_path
 
 

@@ -11,7 +11,7 @@ import zsemu.runs.compare
 from zsemu.cli import main
 from zsemu.guest.strategies import strategy
 from zsemu.results.document import load
-from zsemu.traces.trace import save
+from zsemu.traces.file import save
 
 EMPTY = "{\n}\n"
 MORE = '{\n\tif (zs_spans(loc))\n\t\tasm volatile("nop");\n}\n'

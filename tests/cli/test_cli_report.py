@@ -12,7 +12,7 @@ from samples import busy_trace
 from zsemu.cli import main
 from zsemu.guest.strategies import strategy
 from zsemu.results.document import save
-from zsemu.traces.trace import save as save_trace
+from zsemu.traces.file import save as save_trace
 
 ODD = "<b>&.c"
 

@@ -15,7 +15,7 @@ from samples import busy_trace
 from zsemu.cli import main
 from zsemu.guest.strategies import strategy
 from zsemu.results.document import load
-from zsemu.traces import trace
+from zsemu.traces import file as trace_file
 
 # Where the tests run in the background of a shell, Ctrl-C is ignored unless this is said.
 ZSEMU = (
@@ -31,7 +31,7 @@ SHORT = ("sweep", "--trace", "short.npz", "--arch", "arm", "-o", "out", "--jobs"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go where a short trace is."""
     monkeypatch.chdir(tmp_path)
-    trace.save(busy_trace(300), tmp_path / "short.npz")
+    trace_file.save(busy_trace(300), tmp_path / "short.npz")
     (tmp_path / "broken.c").write_text("int wrong(void) { return nothing; }\n")
     (tmp_path / "file").touch()
     return tmp_path

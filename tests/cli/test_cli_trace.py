@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from zsemu.cli.trace import app
 from zsemu.errors import ZsemuError
-from zsemu.traces import recorder, trace
+from zsemu.traces import file as trace_file
+from zsemu.traces import recorder
 
 TEXT = """\
   zram-7 [000] ...1. 1.000001: zs_malloc: (zs_malloc+0x0/0x9) size=1632
@@ -47,7 +48,7 @@ def test_import(recording: Path, tmp_path: Path) -> None:
         "or in lost events (line 5)",
         f"2 operations written to {output}; kernel 6.1.7, geometry chain-4, page size 4096",
     ]
-    loaded = trace.load(output)
+    loaded = trace_file.load(output)
     assert (loaded.name, loaded.metadata.kernel) == ("out", "6.1.7")
     assert loaded.metadata.provenance == "a test"
     assert list(loaded.metadata.notes) == result.stdout.splitlines()[:2]
@@ -58,7 +59,7 @@ def test_import_says_that_the_geometry_is_a_guess(recording: Path, tmp_path: Pat
     assert "chain-4 is a guess" in guessed.stdout
     told = run("import", recording, "-o", tmp_path / "a", "--geometry", "chain-16")
     assert "guess" not in told.stdout
-    assert trace.load(tmp_path / "a").metadata.geometry == "chain-16"
+    assert trace_file.load(tmp_path / "a").metadata.geometry == "chain-16"
 
 
 def test_a_failing_import_leaves_the_output_as_it_was(recording: Path, tmp_path: Path) -> None:

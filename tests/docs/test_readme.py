@@ -19,7 +19,7 @@ from zsemu.guest.targets import names as target_names
 from zsemu.results.document import Document
 from zsemu.runs.compare import run, single
 from zsemu.runs.request import Request
-from zsemu.traces.trace import TraceFile, find
+from zsemu.traces.file import TraceFile, find
 
 PAGE = README.read_text()
 WORDS = " ".join(PAGE.split())

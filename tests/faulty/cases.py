@@ -25,7 +25,7 @@ import numpy as np
 from zsemu.guest.targets import target
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import geometry
 
 READ, WRITE, UPDATE = Operation.READ, Operation.WRITE, Operation.UPDATE

@@ -36,7 +36,7 @@ from zsemu.guest.targets import target
 from zsemu.paths import replacing
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import geometry
 
 FILE: Final = Path(__file__).parent / "counts.csv"

@@ -18,7 +18,7 @@ from zsemu.guest.strategies import PROMISES, strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import ARCH
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 STRUCTS = {
     "zs_range": "range",

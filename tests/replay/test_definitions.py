@@ -23,7 +23,8 @@ from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay.replay import Replay
-from zsemu.traces.trace import Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Trace
 
 X86, RISCV = ("x86_64", "i386"), ("riscv64", "riscv32")
 

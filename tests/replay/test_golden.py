@@ -11,7 +11,7 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import ARCH
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import geometry
 
 ARCHS = target_names()

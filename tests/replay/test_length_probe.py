@@ -23,7 +23,9 @@ from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.shapes import ShapeRules
 from zsemu.runs.compare import run_here
 from zsemu.runs.request import request
-from zsemu.traces.trace import Operation, TraceFile, find, zsmapbench
+from zsemu.traces.file import TraceFile, find
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import zsmapbench
 
 ARCHS = target_names()
 MAPS = (Operation.READ, Operation.WRITE, Operation.UPDATE)

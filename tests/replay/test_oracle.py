@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from zsemu.replay import oracle
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 POISON_BYTE = 0xA5
 

@@ -29,7 +29,8 @@ from zsemu.guest.targets import target
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.shapes import ShapeRules
-from zsemu.traces.trace import Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import NAMES as GEOMETRIES
 
 pytestmark = pytest.mark.external

@@ -16,9 +16,12 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.targets import target
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
-from zsemu.traces import trace as traces
+from zsemu.traces import file as trace_file
+from zsemu.traces.file import TraceFile
+from zsemu.traces.live import Live
+from zsemu.traces.operation import Operation
 from zsemu.traces.synthesis import synthesise
-from zsemu.traces.trace import COLUMNS, Live, Operation, Trace, TraceFile
+from zsemu.traces.trace import COLUMNS, Trace
 from zsemu.zsmalloc.geometry import Geometry
 
 PARTS = (1, 7, 250, 10**6)
@@ -31,7 +34,7 @@ def classes(arch: str) -> Geometry:
 @cache
 def long_trace() -> Trace:
     """Some thousand operations of which all objects but the last die, and many handles again."""
-    recorded = traces.load(traces.find("compile-zstd"))
+    recorded = trace_file.load(trace_file.find("compile-zstd"))
     made = synthesise(recorded, operations=3 * len(recorded), seed=5, update_share=0.3)
     return replace(made.head(9000), metadata=busy_trace().metadata)
 
@@ -51,7 +54,7 @@ def outcomes(
 @pytest.mark.parametrize("size", PARTS)
 def test_parts_of_a_file_are_the_trace(tmp_path: Path, size: int) -> None:
     made = busy_trace(3000)
-    traces.save(made, tmp_path / "t.npz")
+    trace_file.save(made, tmp_path / "t.npz")
     parts = list(TraceFile(tmp_path / "t.npz").parts(size))
     assert [part.first for part in parts] == list(range(0, len(made), size))
     for name in COLUMNS:
@@ -107,8 +110,8 @@ def test_a_fault_in_a_later_part_is_found(tmp_path: Path) -> None:
         with pytest.raises(ZsemuError, match=text):
             list(bad.parts(size))
     with pytest.raises(ZsemuError, match=text):
-        traces.save(bad, path)
-    traces.save(made, path)
+        trace_file.save(bad, path)
+    trace_file.save(made, path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -122,7 +125,7 @@ def test_a_fault_in_a_later_part_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arch", ["x86_64", "riscv32"])
 def test_outcome_is_the_same(arch: str, name: str, size: int, tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
-    traces.save(long_trace(), path)
+    trace_file.save(long_trace(), path)
     part, whole = outcomes(arch, name, path, size)
     assert part.violations == whole.violations == []
     np.testing.assert_array_equal(part.sums, whole.sums)
@@ -133,7 +136,7 @@ def test_outcome_is_the_same(arch: str, name: str, size: int, tmp_path: Path) ->
 def test_violations_are_the_same(fault: Faulty, tmp_path: Path) -> None:
     """Operation, object, slot and instruction, also where the object is as old as the trace."""
     path = tmp_path / "t.npz"
-    traces.save(busy_trace(), path)
+    trace_file.save(busy_trace(), path)
     strategy = fault.write(tmp_path)
     part, whole = outcomes("aarch64", strategy, path, 90, full=True)
     assert whole.violations
@@ -149,7 +152,7 @@ def test_violations_are_the_same(fault: Faulty, tmp_path: Path) -> None:
 
 def test_scope_maps_and_memory(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
-    traces.save(long_trace(), path)
+    trace_file.save(long_trace(), path)
     whole = place(TraceFile(path), classes("arm"))
     stream = PlacedStream(TraceFile(path), classes("arm"), 500)
     assert isinstance(whole, PlacedTrace)
@@ -168,7 +171,7 @@ from zsemu.zsmalloc.geometry import geometry
 from zsemu.guest.image import Image
 from zsemu.replay.replay import Replay
 from zsemu.guest.targets import target
-from zsemu.traces.trace import TraceFile
+from zsemu.traces.file import TraceFile
 from pathlib import Path
 works.KEPT, works._PART = 0, 1 << 16
 one = target("riscv64")
@@ -183,12 +186,12 @@ print(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 def test_memory_is_flat(tmp_path: Path) -> None:
     """Four times as many operations take as much memory, but for what shapes are new in them."""
-    recorded = traces.load(traces.find("compile-zstd"))
+    recorded = trace_file.load(trace_file.find("compile-zstd"))
     path = image(target("riscv64"), "copy-modes").path
     peaks = []
     for operations in (400_000, 1_600_000):
         file = tmp_path / f"{operations}.npz"
-        traces.save(synthesise(recorded, operations=operations, seed=2), file)
+        trace_file.save(synthesise(recorded, operations=operations, seed=2), file)
         command = [sys.executable, "-c", _PEAK, str(file), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

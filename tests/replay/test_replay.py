@@ -15,7 +15,8 @@ from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.replay import violations
 from zsemu.replay.replay import Outcome
-from zsemu.traces.trace import Operation, zsmapbench
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import zsmapbench
 
 ARCHS = target_names()
 

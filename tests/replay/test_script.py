@@ -18,7 +18,7 @@ from zsemu.guest.targets import target
 from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
 ARCH = "aarch64"

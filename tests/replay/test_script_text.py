@@ -11,7 +11,7 @@ from zsemu.guest.structures import Mode
 from zsemu.guest.targets import target
 from zsemu.replay import script_text
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import geometry
 
 

@@ -12,7 +12,7 @@ from zsemu.counts import COLUMNS, PHASES
 from zsemu.guest.targets import names, target
 from zsemu.replay.replay import Replay
 from zsemu.replay.spanning_costs import FIELDS, MODES, ByShape, SpanningCosts, keys
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 STRATEGY = ("settle", "map", "unmap")
 

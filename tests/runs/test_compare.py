@@ -23,7 +23,8 @@ from zsemu.replay.replay import Replay
 from zsemu.results.document import dumps
 from zsemu.runs.compare import run
 from zsemu.runs.request import Request, check, label, warnings
-from zsemu.traces.trace import Operation, Trace, zsmapbench
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Trace, zsmapbench
 from zsemu.zsmalloc.geometry import geometry
 
 OPERATIONS = 300

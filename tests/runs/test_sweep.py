@@ -41,8 +41,8 @@ from zsemu.runs.cluster import Cluster, connect
 from zsemu.runs.pool import Stages
 from zsemu.runs.request import label
 from zsemu.runs.sweep import Axes, plan, run, write
-from zsemu.traces import trace
-from zsemu.traces.trace import TraceFile
+from zsemu.traces import file as trace_file
+from zsemu.traces.file import TraceFile
 
 OPERATIONS = 300
 
@@ -51,7 +51,7 @@ def axes(directory: Path, *archs: str, strategies: str = "copy,swap", **more: ob
     """Return a small sweep, of a trace in a directory that only this test has."""
     file = directory / "short.npz"
     if not file.exists():
-        trace.save(busy_trace(OPERATIONS), file)
+        trace_file.save(busy_trace(OPERATIONS), file)
     chosen = label([strategy(name) for name in strategies.split(",")])
     made = Axes(archs or ("arm",), chosen, TraceFile(file), ("chain-8",))
     return replace(made, **more)  # type: ignore[arg-type]
@@ -154,7 +154,7 @@ def test_large_objects_need_large_pages(tmp_path: Path) -> None:
         metadata=replace(one.metadata, page_size=16384),
         length=np.where(one.object == 0, 9000, one.length).astype(np.uint32),
     )
-    trace.save(large, tmp_path / "short.npz")
+    trace_file.save(large, tmp_path / "short.npz")
     made = plan(axes(tmp_path, "arm", "x86_64", page_sizes=(4096, 16384)))
     assert [matrix.request.page_size for matrix in made.matrices] == [16384]
     assert made.left_out == ("objects of up to 9000 bytes do not fit pages of 4096: arm, x86_64",)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from zsemu.errors import ZsemuError
 from zsemu.traces import events
+from zsemu.traces.file import load, save
 from zsemu.traces.importer import WINDOW, Report, import_text
-from zsemu.traces.trace import COLUMNS, Trace, load, save
+from zsemu.traces.trace import COLUMNS, Trace
 
 ALLOCATE, FREE, READ, WRITE, UPDATE = range(5)
 Row = tuple[int, int, int, int, float, float]

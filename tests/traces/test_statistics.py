@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from zsemu.traces import statistics, trace
-from zsemu.traces.trace import COLUMNS, Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import COLUMNS, Metadata, Trace
 from zsemu.zsmalloc.geometry import NAMES, geometry
 
 Row = tuple[int, int, int, int, int, int]

@@ -20,8 +20,10 @@ from typer.testing import CliRunner
 from zsemu import cli
 from zsemu.cli.trace import app
 from zsemu.errors import ZsemuError
+from zsemu.traces import file as trace_file
 from zsemu.traces import synthesis, trace
-from zsemu.traces.trace import Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Trace
 
 A, F, R, W, U = Operation
 RECORDED = "compile-zstd"
@@ -29,7 +31,7 @@ RECORDED = "compile-zstd"
 
 @cache
 def recorded(name: str = RECORDED) -> Trace:
-    return trace.load(trace.find(name))
+    return trace_file.load(trace_file.find(name))
 
 
 @cache
@@ -188,8 +190,8 @@ def test_what_follows_directly_still_does() -> None:
 @pytest.mark.parametrize("operations", [1, 2, 1000, 18_943, 40_000])
 def test_valid_and_of_the_length_asked_for(operations: int, tmp_path: Path) -> None:
     """The file is taken by the checks that every trace has to pass."""
-    trace.save(synthetic(operations), tmp_path / "made.npz")
-    assert len(trace.load(tmp_path / "made.npz")) == operations
+    trace_file.save(synthetic(operations), tmp_path / "made.npz")
+    assert len(trace_file.load(tmp_path / "made.npz")) == operations
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_valid_and_of_the_length_asked_for(operations: int, tmp_path: Path) -> N
 )
 def test_of_a_small_recording(small: Trace, tmp_path: Path) -> None:
     made = synthesis.synthesise(small, operations=3000)
-    trace.save(made, tmp_path / "made.npz")
+    trace_file.save(made, tmp_path / "made.npz")
     assert len(made) == 3000
 
     def histories(shown: Trace) -> set[tuple[tuple[int, ...], ...]]:
@@ -231,7 +233,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     files = []
     for number, seed in enumerate((5, 5, 6)):
         made = synthesis.synthesise(recorded(), seed=seed, update_share=0.3)
-        trace.save(made, tmp_path / str(number))
+        trace_file.save(made, tmp_path / str(number))
         files.append((tmp_path / str(number)).read_bytes())
     assert files[0] == files[1] != files[2]
     other = synthesis.synthesise(recorded(), seed=6)
@@ -263,12 +265,12 @@ def test_lengths_of_larger_pages(size: int, factor: int, tmp_path: Path) -> None
     assert made.metadata.page_size == size
     assert [note for note in made.metadata.notes if "no measurement" in note]
     assert not [note for note in synthetic().metadata.notes if "no measurement" in note]
-    trace.save(made, tmp_path / "made.npz")
+    trace_file.save(made, tmp_path / "made.npz")
     # And back, to at least a byte.
     large = replace(made, length=np.where(made.length > 999, made.length, 3).astype(np.uint32))
     back = synthesis.synthesise(large, page_size=4096)
     assert back.length.min() == 1
-    trace.save(back, tmp_path / "made.npz")
+    trace_file.save(back, tmp_path / "made.npz")
 
 
 def test_provenance() -> None:
@@ -311,7 +313,7 @@ def test_command(tmp_path: Path) -> None:
     arguments = ["synth", RECORDED, "-o", str(output), "--operations", "500", "--seed", "4"]
     result = CliRunner().invoke(app, [*arguments, "--update-share", "0.2"])
     assert result.exit_code == 0, result.output
-    loaded = trace.load(output)
+    loaded = trace_file.load(output)
     assert len(loaded) == 500
     assert result.stdout.splitlines() == [
         loaded.metadata.provenance,
@@ -326,7 +328,7 @@ def test_command(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["synth", str(output), "-o", str(output)])
     assert isinstance(again.exception, ZsemuError)
     assert "is the trace drawn from" in str(again.exception)
-    assert len(trace.load(output)) == 500
+    assert len(trace_file.load(output)) == 500
 
 
 def test_a_file_of_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from zsemu.errors import ZsemuError
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
 _MAPS: Final = (Operation.READ, Operation.WRITE, Operation.UPDATE)

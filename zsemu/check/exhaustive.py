@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 
 from zsemu.replay.placed_trace import PAGE_ORDERS, PlacedTrace, place_in_memory
-from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import Geometry
 
 _R, _W, _U = Operation.READ, Operation.WRITE, Operation.UPDATE

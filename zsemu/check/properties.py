@@ -20,7 +20,7 @@ from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import ENDS
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
 # Which of counts.CHECKS tells that a promise is not kept.

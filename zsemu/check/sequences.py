@@ -22,7 +22,7 @@ from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import check_of
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
 _NUMBER = st.integers(0, 1000)

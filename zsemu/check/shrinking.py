@@ -15,7 +15,7 @@ from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import FINAL_READ, Violation, check_of
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 _AROUND: Final = 1000
 """operations before and after one that are tried where fewer do not show what it does"""

@@ -54,9 +54,9 @@ def complete_strategy(incomplete: str) -> list[str]:
 
 def complete_trace(incomplete: str) -> list[str]:
     """Return the traces of zsemu's own that begin so; the shell knows files."""
-    from zsemu.traces import trace
+    from zsemu.traces import file as trace_file
 
-    return [name for name in trace.names() if name.startswith(incomplete)]
+    return [name for name in trace_file.names() if name.startswith(incomplete)]
 
 
 def complete_geometry(incomplete: str) -> list[str]:

@@ -20,7 +20,7 @@ def list_() -> None:
     Example: zsemu list
     """
     from zsemu.guest import strategies, targets
-    from zsemu.traces import trace
+    from zsemu.traces import file as trace_file
 
     blocks = [
         "Architectures",
@@ -36,7 +36,7 @@ def list_() -> None:
         ),
         "",
         "Traces",
-        *_aligned(_trace(trace.load(trace.find(name))) for name in trace.names()),
+        *_aligned(_trace(trace_file.load(trace_file.find(name))) for name in trace_file.names()),
     ]
     emit("\n".join([*blocks, ""]))
 

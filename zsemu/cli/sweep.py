@@ -140,7 +140,7 @@ def _axes(
     from zsemu.guest import strategies, targets
     from zsemu.runs.request import label
     from zsemu.runs.sweep import Axes
-    from zsemu.traces import trace as traces
+    from zsemu.traces import file as trace_file
 
     try:
         sizes = tuple(int(size) for size in page_sizes)
@@ -151,7 +151,7 @@ def _axes(
     for name in archs:
         targets.target(name)
     labels = label([strategies.strategy(name) for name in names or strategies.names()])
-    replayed = traces.TraceFile(traces.find(trace), operations)
+    replayed = trace_file.TraceFile(trace_file.find(trace), operations)
     return Axes(
         archs=tuple(archs) or targets.names(),
         strategies=labels,

@@ -57,14 +57,15 @@ def import_(
 
     Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
     """
-    from zsemu.traces import importer, trace
+    from zsemu.traces import file as trace_file
+    from zsemu.traces import importer
 
     if output.exists() and recording.exists() and output.samefile(recording):
         raise ZsemuError(f"{output}: is the recording itself; give another name with -o")
     imported, report = importer.import_text(
         recording, kernel=kernel, geometry=geometry, page_size=page_size, provenance=provenance
     )
-    trace.save(imported, output)
+    trace_file.save(imported, output)
     metadata = imported.metadata
     lines = [
         *report.notes(),
@@ -84,7 +85,7 @@ def _info(shown: "Trace") -> list[str]:
     import numpy as np
 
     from zsemu.traces import statistics
-    from zsemu.traces.trace import Operation
+    from zsemu.traces.operation import Operation
     from zsemu.zsmalloc import geometry
 
     metadata, figures = shown.metadata, statistics.info(shown)
@@ -184,9 +185,9 @@ def info(
 
     Example: zsemu trace info compile-zstd
     """
-    from zsemu.traces import trace
+    from zsemu.traces import file as trace_file
 
-    emit("\n".join([*_info(trace.load(trace.find(name))), ""]))
+    emit("\n".join([*_info(trace_file.load(trace_file.find(name))), ""]))
 
 
 @app.command("synth")
@@ -216,19 +217,20 @@ def synth_(
 
     Example: zsemu trace synth compile-zstd -o large.npz --operations 10000000 --update-share 0.2
     """
-    from zsemu.traces import synthesis, trace
+    from zsemu.traces import file as trace_file
+    from zsemu.traces import synthesis
 
-    source = trace.find(name)
+    source = trace_file.find(name)
     if output.exists() and output.samefile(source):
         raise ZsemuError(f"{output}: is the trace drawn from; give another name with -o")
     made = synthesis.synthesise(
-        trace.load(source),
+        trace_file.load(source),
         operations=operations,
         seed=seed,
         update_share=update_share,
         page_size=page_size,
     )
-    trace.save(made, output)
+    trace_file.save(made, output)
     lines = [made.metadata.provenance, *made.metadata.notes]
     emit("\n".join([*lines, f"{len(made)} operations written to {output}", ""]))
 

@@ -21,7 +21,7 @@ from zsemu.counts import COLUMNS, LINE, REGIONS, TRAFFIC
 from zsemu.guest.memory import BATCH, OTHER, POOL, ZSPAGE, Memory
 from zsemu.guest.structures import Kind
 from zsemu.replay.batch import MODES, Batch
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 _ALIGN: Final = 16
 """bytes: what an access may depend on of its place in a line is its place in so many"""

@@ -15,7 +15,7 @@ from zsemu.guest.structures import MAX_PAGES, ZSPAGE_SIZE, Flag, Kind, Mode
 from zsemu.replay.oracle import Arena, Versions, arena
 from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, PlacedTrace
 from zsemu.replay.zspages import Zspages
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
 """the map mode of each trace.Operation"""

@@ -27,7 +27,7 @@ from zsemu.replay.length_probe import LengthProbe
 from zsemu.replay.observation import Listener, Observation, Subject, labels
 from zsemu.replay.placed_trace import MAX_OPERATIONS, PlacedTrace
 from zsemu.replay.shapes import ShapeCosts, ShapeRules
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 _ACCESS: Final = PHASES.index("access")
 

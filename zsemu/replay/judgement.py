@@ -20,7 +20,7 @@ from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.replay.machines import Stopped
 from zsemu.replay.observation import Observation
 from zsemu.replay.violations import FINAL_READ, Violation
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 Blame = Callable[[Batch, int, int], int | None]
 """finds who is to blame for an operation of a batch and a byte of RAM: a pc; see culprit.py"""

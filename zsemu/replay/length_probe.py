@@ -16,7 +16,7 @@ from zsemu.replay.batch import Batch
 from zsemu.replay.observation import Listener
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
 _MAPS: Final = (Operation.READ, Operation.WRITE, Operation.UPDATE)

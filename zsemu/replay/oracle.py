@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 BUFFERS: Final = np.array([0, 0, 1, 1, 2], np.int64)
 """callers' buffers that each trace.Operation has"""

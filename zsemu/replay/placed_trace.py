@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from zsemu.counts import SCOPES
 from zsemu.errors import ZsemuError
 from zsemu.replay.oracle import BUFFERS, stride
-from zsemu.traces.trace import Operation, Part, Trace, TraceFile
+from zsemu.traces.file import TraceFile
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Part, Trace
 from zsemu.zsmalloc.geometry import Geometry
 from zsemu.zsmalloc.placement import Placed, Placer
 

@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 from zsemu.errors import ZsemuError
 from zsemu.guest.structures import Kind, Mode
 from zsemu.replay.placed_trace import PlacedTrace, Script, cut
-from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import Geometry
 from zsemu.zsmalloc.placement import Placed
 

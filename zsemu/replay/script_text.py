@@ -22,7 +22,7 @@ from zsemu.guest.structures import Mode
 from zsemu.guest.targets import Target
 from zsemu.replay.placed_trace import PAGE_ORDERS
 from zsemu.replay.script import ScriptBuilder
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 from zsemu.zsmalloc import geometry as geometries
 
 _GEOMETRY = re.compile(rf"geometry (\S+) page-size (\d+) ({'|'.join(PAGE_ORDERS)})")

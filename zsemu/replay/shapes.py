@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zsemu.counts import COLUMNS, LINE, PHASES
 from zsemu.replay.batch import Batch
 from zsemu.replay.key_numbers import KeyNumbers
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 
 def _every_map() -> NDArray[np.bool_]:

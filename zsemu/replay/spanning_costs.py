@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, PHASES, STRATEGY_PHASES
 from zsemu.replay.key_numbers import KeyNumbers
-from zsemu.traces.trace import Operation
+from zsemu.traces.operation import Operation
 
 MODES: Final = {
     operation.name.lower(): operation

@@ -10,8 +10,8 @@ from zsemu.check.findings import Properties
 from zsemu.check.suites import PROPERTIES
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.results.document import Document, dumps
-from zsemu.traces.trace import SUFFIX
-from zsemu.traces.trace import names as trace_names
+from zsemu.traces.file import SUFFIX
+from zsemu.traces.file import names as trace_names
 
 _LEVEL: Final = re.compile(r"-O(\w+)")
 _DEFAULT_LEVEL: Final = "O2"

@@ -19,7 +19,8 @@ from zsemu.replay.replay import Outcome, Replay
 from zsemu.results.document import Document, Record
 from zsemu.runs.pool import Pool, Report, Stages
 from zsemu.runs.request import Request, check, provenance
-from zsemu.traces.trace import Trace, TraceFile
+from zsemu.traces.file import TraceFile
+from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry
 
 _LAST: Final = ("pgtable", "readwrite", "sg")

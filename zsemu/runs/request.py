@@ -15,8 +15,9 @@ from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import Target, target
 from zsemu.guest.targets import names as target_names
 from zsemu.results.document import Compiler, Provenance, Source
-from zsemu.traces import trace as traces
-from zsemu.traces.trace import Trace, TraceFile
+from zsemu.traces import file as trace_file
+from zsemu.traces.file import TraceFile
+from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
 _FIRST: Final = 1 << 12
@@ -90,7 +91,7 @@ def request(
     for name in archs:
         target(name)
     if isinstance(trace, str | Path):
-        trace = TraceFile(traces.find(trace))
+        trace = TraceFile(trace_file.find(trace))
     return Request(
         archs=tuple(archs) or target_names(),
         strategies=strategies,

@@ -42,7 +42,7 @@ from zsemu.runs.cell_store import Key, Store, digest, identify
 from zsemu.runs.compare import single
 from zsemu.runs.pool import Stages
 from zsemu.runs.request import Request, check, has_pages, provenance, warnings
-from zsemu.traces.trace import SUFFIX, TraceFile
+from zsemu.traces.file import SUFFIX, TraceFile
 from zsemu.zsmalloc.geometry import NAMES, PAGE_SIZES
 
 if TYPE_CHECKING:

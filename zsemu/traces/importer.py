@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
 from zsemu.traces.events import PROBES, Events, Ints, Role, read
-from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import NAMES, PAGE_SIZES
 
 Bools = NDArray[np.bool_]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.traces.trace import Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry
 from zsemu.zsmalloc.placement import Placer
 

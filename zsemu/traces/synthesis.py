@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
-from zsemu.traces.trace import Metadata, Operation, Trace
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc import geometry
 
 MAX_OPERATIONS: Final = 100_000_000

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from zsemu import paths
 from zsemu.errors import ZsemuError
+from zsemu.traces import file as trace_file
 from zsemu.traces import trace
-from zsemu.traces.trace import COLUMNS, Metadata, Operation, Trace, load, save
+from zsemu.traces.file import load, save
+from zsemu.traces.operation import Operation
+from zsemu.traces.trace import COLUMNS, Metadata, Trace
 
 ALLOCATE, FREE, READ, WRITE, UPDATE = Operation
 Row = tuple[int, int, int, int, int, int]
@@ -329,13 +332,13 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(make(ROWS), tmp_path / "a.npz")
     (tmp_path / "README.md").write_text("no trace")
     monkeypatch.setattr(paths, "TRACES", tmp_path)
-    assert trace.names() == ["a", "b"]
-    assert trace.find("a") == tmp_path / "a.npz"
-    assert trace.find(tmp_path / "README.md") == tmp_path / "README.md"
+    assert trace_file.names() == ["a", "b"]
+    assert trace_file.find("a") == tmp_path / "a.npz"
+    assert trace_file.find(tmp_path / "README.md") == tmp_path / "README.md"
     with pytest.raises(ZsemuError, match=r"c: no such trace; .* one of a, b"):
-        trace.find("c")
+        trace_file.find("c")
     with pytest.raises(ZsemuError, match="no such trace"):
-        trace.find(tmp_path)
+        trace_file.find(tmp_path)
 
 
 def test_digest_follows_the_content() -> None:
@@ -360,7 +363,7 @@ TOTALS = {
 
 @pytest.mark.parametrize("name", TOTALS)
 def test_committed_traces(name: str) -> None:
-    one = load(trace.find(name))
+    one = load(trace_file.find(name))
     assert one.name == name
     assert tuple(np.bincount(one.operation, minlength=5).tolist()) == TOTALS[name]
     assert one.metadata.page_size == 4096
@@ -382,12 +385,12 @@ def test_committed_traces(name: str) -> None:
 
 
 def test_the_committed_traces_are_all(tmp_path: Path) -> None:
-    assert trace.names() == sorted(TOTALS)
+    assert trace_file.names() == sorted(TOTALS)
     assert sum(path.stat().st_size for path in paths.TRACES.iterdir()) < 8 << 20
 
 
 def test_zsmapbench_is_what_the_function_makes() -> None:
-    committed, made = load(trace.find("zsmapbench")), trace.zsmapbench()
+    committed, made = load(trace_file.find("zsmapbench")), trace.zsmapbench()
     assert rows_of(committed) == rows_of(made)
     assert committed.metadata == made.metadata
     assert committed.metadata.geometry == "2012"

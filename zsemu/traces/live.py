@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The objects that are alive, from part to part of a trace, and what contradicts them.
+
+A trace is consistent if every object is allocated before it is used, and used before it is freed.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.traces.operation import Operation
+
+if TYPE_CHECKING:
+    from zsemu.traces.trace import Trace
+
+
+def first_true(wrong: NDArray[np.bool_]) -> int | None:
+    """Return the index of the first that is true, None if there is none."""
+    return int(np.argmax(wrong)) if wrong.any() else None
+
+
+class Live:
+    """The objects that are alive, from part to part of a trace, each with a handle.
+
+    A handle is a small number that the next object gets when its own is freed: what is kept by
+    handle needs room for the objects alive at once, not for all that ever were. Handles freed in a
+    part are given out from the next one on.
+    """
+
+    def __init__(self) -> None:
+        self.operations = 0
+        """in the parts so far"""
+        self.handles = 0
+        """in use at once, at most"""
+        self._born = 0
+        self._begin = 0
+        self._free = np.empty(0, np.int64)
+        # What is alive, by number: ascending.
+        self._number = np.empty(0, np.int64)
+        self._length = np.empty(0, np.int64)
+        self._handle = np.empty(0, np.int64)
+
+    def numbers(self, allocates: NDArray[np.bool_], age: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the object of each operation from its age, as the file has it."""
+        born = self._born + np.cumsum(allocates)
+        return np.where(allocates, born - 1, born - age)
+
+    def lengths(
+        self, number: NDArray[np.int64], allocated: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the whole length of each object, and whether it is or was alive in this part.
+
+        ``allocated`` are the lengths of those that this part allocates.
+        """
+        length = np.concatenate([self._length, allocated, [0]])
+        at, there = self._find(number, len(allocated))
+        return length[at], there
+
+    def _find(
+        self, number: NDArray[np.int64], allocated: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return for each number its row in what is alive and then in what is allocated."""
+        known = len(self._number)
+        at = np.searchsorted(self._number, number)
+        there = at < known
+        there[there] = self._number[at[there]] == number[there]
+        new = (number >= self._born) & (number < self._born + allocated)
+        at[new] = known + number[new] - self._born
+        there |= new
+        at[~there] = known + allocated
+        return at, there
+
+    def follow(self, part: "Trace") -> tuple[str | None, NDArray[np.int64]]:
+        """Follow the next operations; return what is wrong with the first, and their handles.
+
+        Wrong is the first operation of the first kind of fault, if any is. Handles have shape (n,).
+        """
+        operation, length = part.operation, part.length.astype(np.int64)
+        number = part.object.astype(np.int64)
+        row, base = np.arange(len(part)), self.operations
+        nothing = np.empty(0, np.int64)
+        what = [item.name.lower() for item in Operation]
+
+        def fault(at: int, text: str) -> tuple[str, NDArray[np.int64]]:
+            return f"operation {base + at}: {text}", nothing
+
+        def use(at: int) -> str:
+            return f"{what[operation[at]]} of object {number[at]}"
+
+        if (at := first_true(operation > max(Operation))) is not None:
+            return fault(at, f"unknown code {operation[at]}; codes are 0 to {max(Operation)}")
+        born = np.flatnonzero(operation == Operation.ALLOCATE)
+        if (at := first_true(number[born] != self._born + np.arange(len(born)))) is not None:
+            wrong, due = int(born[at]), self._born + at
+            return fault(wrong, f"allocates object {number[wrong]}, the next is {due}")
+        if (at := first_true(number >= self._born + len(born))) is not None:
+            return fault(at, f"{use(at)}, never allocated")
+        which, there = self._find(number, len(born))
+        known = len(self._number)
+        birth = np.concatenate([np.full(known, -1), born, [-1]])
+        if (at := first_true(there & (row < birth[which]))) is not None:
+            return fault(at, f"{use(at)}, not yet allocated")
+        frees = np.flatnonzero(operation == Operation.FREE)
+        death = np.full(known + len(born) + 1, len(part))
+        # Of several frees the first counts.
+        death[which[frees][::-1]] = frees[::-1]
+        if (at := first_true(~there | (row > death[which]))) is not None:
+            return fault(at, f"{use(at)}, already freed")
+
+        page_size = part.metadata.page_size
+        if (at := first_true((length < 1) | (length > page_size))) is not None:
+            return fault(at, f"length {length[at]}, not 1 to {page_size}")
+        whole = np.concatenate([self._length, length[born]])
+        if (at := first_true(length > whole[which])) is not None:
+            return fault(at, f"length {length[at]} of an object of {whole[which[at]]} bytes")
+        if (at := first_true((operation == Operation.FREE) & (length != whole[which]))) is not None:
+            text = f"free with length {length[at]} of an object of {whole[which[at]]} bytes"
+            return fault(at, text)
+
+        if (at := first_true(np.diff(part.begin, prepend=self._begin) < 0)) is not None:
+            return fault(at, f"begins at {part.begin[at]} ns, before the one above it")
+        if (at := first_true(part.end < part.begin)) is not None:
+            return fault(at, "ends before it begins")
+        if (at := first_true((part.end != part.begin) & ~part.maps)) is not None:
+            return fault(at, f"{what[operation[at]]} that takes time")
+        return None, self._advance(part, born, which, whole, death[:-1] < len(part))
+
+    def _advance(
+        self,
+        part: "Trace",
+        born: NDArray[np.int64],
+        which: NDArray[np.int64],
+        whole: NDArray[np.int64],
+        dead: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        given = self._free[len(self._free) - min(len(born), len(self._free)) :][::-1]
+        new = self.handles + np.arange(len(born) - len(given))
+        self._free = self._free[: len(self._free) - len(given)]
+        self.handles += len(new)
+        handle = np.concatenate([self._handle, given, new])
+        number = np.concatenate([self._number, self._born + np.arange(len(born))])
+        self._number, self._length, self._handle = number[~dead], whole[~dead], handle[~dead]
+        self._free = np.concatenate([self._free, handle[dead]])
+        self._born += len(born)
+        self.operations += len(part)
+        self._begin = int(part.begin[-1]) if len(part) else self._begin
+        handles: NDArray[np.int64] = handle[which]
+        return handles
