@@ -108,7 +108,7 @@ def _class_rows(geometry: Geometry, class_index: int, first: int) -> list[tuple[
 
 @cache
 def exhaustive(geometry: Geometry, page_order: str = PAGE_ORDERS[0]) -> PlacedTrace:
-    """Return the Work that maps every slot of every class in every mode."""
+    """Return the placed trace that maps every slot of every class in every mode."""
     rows: list[tuple[int, ...]] = []
     objects = 0
     for class_index in range(len(geometry.classes)):

@@ -4,15 +4,46 @@
 A trace is consistent if every object is allocated before it is used, and used before it is freed.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.traces.operation import Operation
 
-if TYPE_CHECKING:
-    from zsemu.traces.trace import Trace
+
+class Operations(Protocol):
+    """Consecutive operations: the columns of a trace (trace.Trace), shape (n,) each."""
+
+    @property
+    def operation(self) -> NDArray[np.uint8]:
+        """As in Operation."""
+
+    @property
+    def object(self) -> NDArray[np.uint32]:
+        """Numbers of the objects."""
+
+    @property
+    def length(self) -> NDArray[np.uint32]:
+        """Bytes of payload."""
+
+    @property
+    def begin(self) -> NDArray[np.int64]:
+        """Nanoseconds at map."""
+
+    @property
+    def end(self) -> NDArray[np.int64]:
+        """Nanoseconds at unmap."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def maps(self) -> NDArray[np.bool_]:
+        """Which operations map an object."""
+
+    @property
+    def page_size(self) -> int:
+        """Bytes of a page of the kernel."""
 
 
 def first_true(wrong: NDArray[np.bool_]) -> int | None:
@@ -71,7 +102,7 @@ class Live:
         at[~there] = known + allocated
         return at, there
 
-    def follow(self, part: "Trace") -> tuple[str | None, NDArray[np.int64]]:
+    def follow(self, part: Operations) -> tuple[str | None, NDArray[np.int64]]:
         """Follow the next operations; return what is wrong with the first, and their handles.
 
         Wrong is the first operation of the first kind of fault, if any is. Handles have shape (n,).
@@ -108,7 +139,7 @@ class Live:
         if (at := first_true(~there | (row > death[which]))) is not None:
             return fault(at, f"{use(at)}, already freed")
 
-        page_size = part.metadata.page_size
+        page_size = part.page_size
         if (at := first_true((length < 1) | (length > page_size))) is not None:
             return fault(at, f"length {length[at]}, not 1 to {page_size}")
         whole = np.concatenate([self._length, length[born]])
@@ -128,7 +159,7 @@ class Live:
 
     def _advance(
         self,
-        part: "Trace",
+        part: Operations,
         born: NDArray[np.int64],
         which: NDArray[np.int64],
         whole: NDArray[np.int64],

@@ -56,6 +56,11 @@ class Trace:
         return len(self.operation)
 
     @property
+    def page_size(self) -> int:
+        """Bytes of a page of the kernel it was recorded on."""
+        return self.metadata.page_size
+
+    @property
     def maps(self) -> NDArray[np.bool_]:
         """Which operations map an object."""
         return self.operation >= Operation.READ
