@@ -11,7 +11,7 @@ import bench
 from bench import report
 from bench.measure import measure
 from zsemu.cli.app import BAD_INPUT
-from zsemu.cli.common import ARCHS, OPERATIONS, TRACE, values
+from zsemu.cli.options import Archs, Operations, Trace, values
 from zsemu.errors import ZsemuError
 from zsemu.guest.hooks import build_library
 from zsemu.guest.strategies import strategy as find
@@ -22,12 +22,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command(help=bench.__doc__)
 def main(
-    arch: Annotated[list[str] | None, ARCHS] = None,
+    arch: Archs = None,
     strategy: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="The one that is replayed.")
     ] = "copy",
-    trace: Annotated[str, TRACE] = "sqlite-lzo-rle",
-    operations: Annotated[int | None, OPERATIONS] = None,
+    trace: Trace = "sqlite-lzo-rle",
+    operations: Operations = None,
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of everything.")] = 5,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every run there.")

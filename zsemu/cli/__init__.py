@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: one module a verb, their root in app.py, what they share in common.py.
+"""The command line: one module a verb, their root in app.py, shared options in options.py.
 
 Exit status: 0 fine, 1 a violation or failed property, 2 bad use or input, 3 a regression, and as
 the shell has it 130 after Ctrl-C, 143 after SIGTERM, 141 if nobody reads the output any more.

@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import (
-    CC,
-    OPERATIONS,
+from zsemu.cli.compare import VIOLATION
+from zsemu.cli.options import (
+    Compiler,
+    Operations,
+    PageSize,
     complete_arch,
     complete_geometry,
     complete_strategy,
     complete_trace,
-    emit,
-    emit_lines,
     values,
-    warn,
-    width,
 )
-from zsemu.cli.compare import VIOLATION
+from zsemu.cli.terminal import emit, emit_lines, warn, width
 from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
+    from zsemu.annotate.listing import Listing
+    from zsemu.annotate.one_operation import Shape
     from zsemu.guest.strategies import Strategy
+    from zsemu.runs.request import Request
 
 GEOMETRY: Final = "chain-8"
 """of a shape"""
@@ -42,81 +43,89 @@ def _complete_against(incomplete: str) -> list[str]:
     return [*complete_strategy(incomplete), *complete_arch(incomplete)]
 
 
+Shown = Annotated[
+    str,
+    typer.Argument(
+        metavar="STRATEGY|FILE",
+        help="A shipped one, or your C file.",
+        autocompletion=complete_strategy,
+    ),
+]
+Arch = Annotated[
+    str,
+    typer.Option(metavar="ARCH", help="The architecture.", autocompletion=complete_arch),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STRATEGY|FILE|ARCH",
+        help="Show another strategy, or this one on another architecture, beside it.",
+        autocompletion=_complete_against,
+    ),
+]
+Functions = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these functions.")]
+Phases = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PHASE",
+        help="settle, map, access, unmap. [default: all but access: what the strategy does]",
+    ),
+]
+Scope = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCOPE",
+        help="Only spanning, spanning_read, spanning_write or spanning_update operations."
+        " [default: total]",
+    ),
+]
+Traced = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=f"What to replay. [default: {DEFAULT_TRACE}]",
+        autocompletion=complete_trace,
+    ),
+]
+OneShape = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHAPE",
+        help="Instead of a trace one operation: read, write, update, allocate or free, on an"
+        " object of so many bytes in such a slot of a zspage of its own, with objects beside"
+        " it: read:1632/2. A map of its first 800 bytes only: read:1632/2:800. Right after"
+        " another map in the same zspage: read:3600/4,after=write/3.",
+    ),
+]
+ShapeGeometry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
+        " [default: of the kernel that the trace was recorded on; chain-8 for a shape]",
+        autocompletion=complete_geometry,
+    ),
+]
+Hot = Annotated[
+    bool,
+    typer.Option("--hot", help="The hottest instructions first; with --against what differs most."),
+]
+
+
 def annotate(
-    strategy: Annotated[
-        str,
-        typer.Argument(
-            metavar="STRATEGY|FILE",
-            help="A shipped one, or your C file.",
-            autocompletion=complete_strategy,
-        ),
-    ],
-    arch: Annotated[
-        str,
-        typer.Option(metavar="ARCH", help="The architecture.", autocompletion=complete_arch),
-    ],
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STRATEGY|FILE|ARCH",
-            help="Show another strategy, or this one on another architecture, beside it.",
-            autocompletion=_complete_against,
-        ),
-    ] = None,
-    function: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only these functions.")
-    ] = None,
-    phase: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PHASE",
-            help="settle, map, access, unmap. [default: all but access: what the strategy does]",
-        ),
-    ] = None,
-    scope: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SCOPE",
-            help="Only spanning, spanning_read, spanning_write or spanning_update operations."
-            " [default: total]",
-        ),
-    ] = None,
-    trace: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help=f"What to replay. [default: {DEFAULT_TRACE}]",
-            autocompletion=complete_trace,
-        ),
-    ] = None,
-    shape: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHAPE",
-            help="Instead of a trace one operation: read, write, update, allocate or free, on an"
-            " object of so many bytes in such a slot of a zspage of its own, with objects beside"
-            " it: read:1632/2. A map of its first 800 bytes only: read:1632/2:800. Right after"
-            " another map in the same zspage: read:3600/4,after=write/3.",
-        ),
-    ] = None,
-    geometry: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Size classes of: 2012, chain-4 (4.1 to 6.2), chain-8 (from 6.3), chain-16."
-            " [default: of the kernel that the trace was recorded on; chain-8 for a shape]",
-            autocompletion=complete_geometry,
-        ),
-    ] = None,
-    page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
-    operations: Annotated[int | None, OPERATIONS] = None,
-    cc: Annotated[str, CC] = "zig",
-    hot: Annotated[
-        bool,
-        typer.Option(
-            "--hot", help="The hottest instructions first; with --against what differs most."
-        ),
-    ] = False,
+    strategy: Shown,
+    arch: Arch,
+    against: Against = None,
+    function: Functions = None,
+    phase: Phases = None,
+    scope: Scope = None,
+    trace: Traced = None,
+    shape: OneShape = None,
+    geometry: ShapeGeometry = None,
+    page_size: PageSize = 4096,
+    operations: Operations = None,
+    cc: Compiler = "zig",
+    hot: Hot = False,
     format: Annotated[Format, typer.Option("--format")] = Format.TEXT,
 ) -> None:
     """Show what each instruction of a strategy did: source and disassembly interleaved.
@@ -133,13 +142,9 @@ def annotate(
     """
     from zsemu.annotate import annotation_text
     from zsemu.annotate.one_operation import parse
-    from zsemu.cli.progress import bar
     from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
-    from zsemu.guest import targets
-    from zsemu.runs import doctor
-    from zsemu.runs.annotate import annotate as run
     from zsemu.runs.annotate import annotation as describe
-    from zsemu.runs.request import check, request, warnings
+    from zsemu.runs.request import request
 
     phases = _known("phase", values(phase), PHASES) or STRATEGY_PHASES
     scope = _known("scope", [scope or "total"], SCOPES)[0]
@@ -156,24 +161,38 @@ def annotate(
         page_size=page_size,
         cc=cc,
     )
+    listings = _list(asked, one, scope, phases)
+    found = describe(asked, listings, shape=shape, phases=phases)
+    functions = tuple(values(function))
+    if format == Format.JSON:
+        emit(annotation_text.as_json(found, functions=functions))
+    else:
+        emit_lines(annotation_text.text(found, functions=functions, hot=hot, width=width()))
+
+
+def _list(
+    asked: "Request", shape: "Shape | None", scope: str, phases: Sequence[str]
+) -> "tuple[Listing, ...]":
+    """Replay and list each cell of a request; exit if one has violations, after saying so."""
+    from zsemu.cli.progress import bar
+    from zsemu.guest import targets
+    from zsemu.runs import doctor
+    from zsemu.runs.annotate import annotate as run
+    from zsemu.runs.request import check, warnings
+
     check(asked)
-    for line in () if one else warnings(asked):
+    for line in () if shape else warnings(asked):
         warn(line)
     doctor.ensure(map(targets.target, asked.archs))
     with bar() as watch:
-        listings = run(asked, shape=one, scope=scope, phases=phases, watch=watch)
+        listings = run(asked, shape=shape, scope=scope, phases=phases, watch=watch)
     broken = [listing for listing in listings if not listing.intact]
     for listing in broken:
         first = f"{listing.violation_count} violations, first {listing.violations[0]}"
         emit(f"{listing.title}: BROKEN: {first}; zsemu check has more\n")
     if broken:
         raise typer.Exit(VIOLATION)
-    annotation = describe(asked, listings, shape=shape, phases=phases)
-    functions = tuple(values(function))
-    if format == Format.JSON:
-        emit(annotation_text.as_json(annotation, functions=functions))
-    else:
-        emit_lines(annotation_text.text(annotation, functions=functions, hot=hot, width=width()))
+    return listings
 
 
 def _known(what: str, names: Sequence[str], there: Iterable[str]) -> tuple[str, ...]:

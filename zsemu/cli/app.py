@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import annotate, check, common, compare, diff, doctor, report, sweep, trace
+from zsemu.cli import annotate, check, compare, diff, doctor, report, sweep, terminal, trace
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
 from zsemu.paths import VERBOSE
@@ -50,7 +50,7 @@ def _print_version(asked: bool) -> None:
         return
     from zsemu.cli.list import version
 
-    common.emit(f"{version()}\n")
+    terminal.emit(f"{version()}\n")
     raise typer.Exit
 
 
@@ -79,7 +79,7 @@ def _root(
 ) -> None:
     if quiet and verbose:
         raise ZsemuError("--quiet and --verbose: choose one")
-    common.quiet = quiet
+    terminal.quiet = quiet
     if verbose:
         # For the worker processes, too.
         os.environ[VERBOSE] = "1"

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import (
-    ARCHS,
-    CC,
-    JOBS,
+from zsemu.cli.options import (
+    Archs,
+    Compiler,
+    Jobs,
     complete_geometry,
     complete_strategy,
-    emit,
+    page_sizes,
     values,
-    width,
 )
+from zsemu.cli.terminal import emit, width
 
 FAILED: Final = 1
 
 
 if TYPE_CHECKING:
+    from zsemu.check.findings import Findings, Request
     from zsemu.guest.strategies import Strategy
     from zsemu.guest.targets import Target
 
@@ -36,58 +37,66 @@ class Format(StrEnum):
     JUNIT = "junit"
 
 
+Named = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STRATEGY|FILE",
+        help="Shipped ones by name, others by their C file. [default: all shipped]",
+        show_default=False,
+        autocompletion=complete_strategy,
+    ),
+]
+PageSizes = Annotated[
+    list[str] | None, typer.Option(metavar="BYTES", help="4096, 16384, 65536. [default: all]")
+]
+Geometries = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Size classes of: 2012, chain-4, chain-8, chain-16."
+        " [default: all with pages of 4096 bytes, chain-8 with larger ones]",
+        autocompletion=complete_geometry,
+    ),
+]
+Only = Annotated[
+    str,
+    typer.Option(
+        "-k",
+        metavar="TEXT",
+        help="Only where 'ARCH STRATEGY SUITE' contains this; suites are, for instance,"
+        " 'chain-8, 4 KiB pages', 'sequences, chain-8' and 'properties'.",
+    ),
+]
+WrittenAs = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        help="For reading, for programs, for kunit.py, or for CI services; properties: only"
+        " text and json.",
+    ),
+]
+Case = Annotated[
+    Path | None,
+    typer.Option(
+        "--case", metavar="FILE", help="Run these operations only: a case that check printed."
+    ),
+]
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Of the sequences: another one, others.")
+]
+
+
 def check(
-    strategy: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="STRATEGY|FILE",
-            help="Shipped ones by name, others by their C file. [default: all shipped]",
-            show_default=False,
-            autocompletion=complete_strategy,
-        ),
-    ] = None,
-    arch: Annotated[list[str] | None, ARCHS] = None,
-    page_size: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BYTES", help="4096, 16384, 65536. [default: all]"),
-    ] = None,
-    geometry: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Size classes of: 2012, chain-4, chain-8, chain-16."
-            " [default: all with pages of 4096 bytes, chain-8 with larger ones]",
-            autocompletion=complete_geometry,
-        ),
-    ] = None,
-    only: Annotated[
-        str,
-        typer.Option(
-            "-k",
-            metavar="TEXT",
-            help="Only where 'ARCH STRATEGY SUITE' contains this; suites are, for instance,"
-            " 'chain-8, 4 KiB pages', 'sequences, chain-8' and 'properties'.",
-        ),
-    ] = "",
-    jobs: Annotated[int | None, JOBS] = None,
-    format: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            help="For reading, for programs, for kunit.py, or for CI services; properties: only"
-            " text and json.",
-        ),
-    ] = Format.TEXT,
-    case: Annotated[
-        Path | None,
-        typer.Option(
-            "--case", metavar="FILE", help="Run these operations only: a case that check printed."
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Of the sequences: another one, others.")
-    ] = 0,
-    cc: Annotated[str, CC] = "zig",
+    strategy: Named = None,
+    arch: Archs = None,
+    page_size: PageSizes = None,
+    geometry: Geometries = None,
+    only: Only = "",
+    jobs: Jobs = None,
+    format: WrittenAs = Format.TEXT,
+    case: Case = None,
+    seed: Seed = 0,
+    cc: Compiler = "zig",
 ) -> None:
     """Prove strategies right on every architecture, or show the smallest case in which they fail.
 
@@ -102,27 +111,20 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
-    from zsemu.errors import ZsemuError
     from zsemu.guest import strategies, targets
-    from zsemu.reports import check_text
     from zsemu.runs import doctor
     from zsemu.runs.check import run
     from zsemu.runs.request import label
 
-    try:
-        sizes = [int(size) for size in values(page_size)]
-    except ValueError:
-        raise ZsemuError(
-            f"--page-size {','.join(values(page_size))}: not bytes: choose 4096, 16384 or 65536"
-        ) from None
+    sizes = page_sizes(page_size)
     chosen = [targets.target(name) for name in values(arch) or targets.names()]
-    named = values(strategy) or strategies.names()
+    named = [strategies.strategy(name) for name in values(strategy) or strategies.names()]
     if case:
-        _case(case, chosen, [strategies.strategy(name) for name in named], cc)
+        _case(case, chosen, named, cc)
         return
     request = Request(
         archs=tuple(one.name for one in chosen),
-        strategies=label([strategies.strategy(name) for name in named]),
+        strategies=label(named),
         suites=tuple(suites(values(geometry), sizes)),
         seed=seed,
         cc=cc,
@@ -132,16 +134,22 @@ def check(
     doctor.ensure(chosen)
     with bar() as watch:
         findings = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
-    if format == Format.TEXT:
-        emit(check_text.text(findings, request, width=width()))
-    elif format == Format.JSON:
-        emit(check_text.as_json(findings, request))
-    elif format == Format.KTAP:
-        emit(check_text.ktap(findings, request))
-    else:
-        emit(check_text.junit(findings, request))
+    emit(_written(findings, request, format))
     if not findings.passed:
         raise typer.Exit(FAILED)
+
+
+def _written(findings: "Findings", request: "Request", format: Format) -> str:
+    from zsemu.reports import check_text
+
+    if format == Format.TEXT:
+        return check_text.text(findings, request, width=width())
+    write = {
+        Format.JSON: check_text.as_json,
+        Format.KTAP: check_text.ktap,
+        Format.JUNIT: check_text.junit,
+    }[format]
+    return write(findings, request)
 
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import (
-    ARCHS,
-    CC,
+from zsemu.cli.diff import REGRESSION, DiffFormat, Limits, judge, show
+from zsemu.cli.options import (
     GEOMETRY,
-    JOBS,
-    OPERATIONS,
-    STRATEGIES,
-    TRACE,
+    Archs,
+    Compiler,
+    Jobs,
+    Operations,
+    PageSize,
+    Strategies,
+    Trace,
     complete_strategy,
-    emit,
-    note,
     values,
-    warn,
-    width,
 )
-from zsemu.cli.diff import LIMIT, REGRESSION, DiffFormat, judge, show
+from zsemu.cli.terminal import emit, note, warn, width
 from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
     from zsemu.guest.strategies import Strategy
+    from zsemu.results.diff import Diff
     from zsemu.results.document import Document
+    from zsemu.runs.request import Request
 
 VIOLATION: Final = 1
 
@@ -44,47 +44,55 @@ class Format(StrEnum):
     JSON = "json"
 
 
+Regions = Annotated[
+    bool,
+    typer.Option(
+        "--regions",
+        help="Show instructions by class, cache lines, and bytes by region of memory, too;"
+        " they are always counted: csv and json hold them anyway.",
+    ),
+]
+RelativeTo = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="The strategy that ratios are to; it always runs, too.",
+        autocompletion=complete_strategy,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the results there, with all counts."),
+]
+SaveBaseline = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Keep the results under this name: .zsemu/NAME.json."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Show what moved since, too, as zsemu diff does."),
+]
+PrintedAs = Annotated[
+    Format, typer.Option("--format", help="Of what is printed; csv and json hold all counts.")
+]
+
+
 def compare(
-    arch: Annotated[list[str] | None, ARCHS] = None,
-    strategy: Annotated[list[str] | None, STRATEGIES] = None,
-    trace: Annotated[str, TRACE] = DEFAULT_TRACE,
+    arch: Archs = None,
+    strategy: Strategies = None,
+    trace: Trace = DEFAULT_TRACE,
     geometry: Annotated[str | None, GEOMETRY] = None,
-    page_size: Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")] = 4096,
-    operations: Annotated[int | None, OPERATIONS] = None,
-    regions: Annotated[
-        bool,
-        typer.Option(
-            "--regions",
-            help="Show instructions by class, cache lines, and bytes by region of memory, too;"
-            " they are always counted: csv and json hold them anyway.",
-        ),
-    ] = False,
-    cc: Annotated[str, CC] = "zig",
-    relative_to: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="The strategy that ratios are to; it always runs, too.",
-            autocompletion=complete_strategy,
-        ),
-    ] = "copy",
-    jobs: Annotated[int | None, JOBS] = None,
-    json: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the results there, with all counts."),
-    ] = None,
-    save_baseline: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Keep the results under this name: .zsemu/NAME.json."),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Show what moved since, too, as zsemu diff does."),
-    ] = None,
-    limit: Annotated[list[str] | None, LIMIT] = None,
-    format: Annotated[
-        Format, typer.Option("--format", help="Of what is printed; csv and json hold all counts.")
-    ] = Format.TABLE,
+    page_size: PageSize = 4096,
+    operations: Operations = None,
+    regions: Regions = False,
+    cc: Compiler = "zig",
+    relative_to: RelativeTo = "copy",
+    jobs: Jobs = None,
+    json: Output = None,
+    save_baseline: SaveBaseline = None,
+    baseline: Baseline = None,
+    limit: Limits = None,
+    format: PrintedAs = Format.TABLE,
 ) -> None:
     """Replay a trace through every strategy on every architecture.
 
@@ -96,23 +104,14 @@ def compare(
 
     Example: zsemu compare --arch arm --strategy pgtable,./mine.c --json out.json
     """
-    from zsemu.cli.progress import bar
-    from zsemu.guest import targets
-    from zsemu.reports.diff_text import text
     from zsemu.results import baselines
-    from zsemu.results.diff import ensure_comparable
-    from zsemu.results.document import Document, save
-    from zsemu.runs import doctor
-    from zsemu.runs.compare import run
-    from zsemu.runs.request import check, provenance, request, warnings
+    from zsemu.results.document import save
+    from zsemu.runs.request import request
 
-    if json and (json.is_dir() or not json.absolute().parent.is_dir()):
-        raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
+    _check_places(json, save_baseline)
     if limit and not baseline:
         raise ZsemuError("--limit is about what moved: name a --baseline")
     old = baselines.read(baseline) if baseline else None
-    if save_baseline:
-        baselines.path(save_baseline)
     labels, base = _strategies(values(strategy), relative_to)
     asked = request(
         archs=values(arch),
@@ -123,29 +122,49 @@ def compare(
         page_size=page_size,
         cc=cc,
     )
-    check(asked)
-    for line in warnings(asked):
-        warn(line)
-    if old:
-        # Before it takes its time.
-        ensure_comparable(old, Document(provenance(asked), ()))
-    doctor.ensure(map(targets.target, asked.archs))
-    with bar() as watch:
-        document = run(asked, jobs=jobs or os.cpu_count() or 1, watch=watch)
+    document = _run(asked, old, jobs)
     if json:
         save(document, json)
     _show(document, base, format, split=regions)
     found = judge(old, document, limit) if old else None
-    if found and format in (Format.CSV, Format.JSON):
-        sys.stderr.write(text(found, everything=False))
-    elif found:
-        show(found, DiffFormat.MARKDOWN if format == Format.MARKDOWN else DiffFormat.TEXT)
+    if found:
+        _show_diff(found, format)
     if save_baseline:
         baselines.write(document, save_baseline)
     if not document.intact:
         raise typer.Exit(VIOLATION)
     if found and found.regressions:
         raise typer.Exit(REGRESSION)
+
+
+def _check_places(json: Path | None, save_baseline: str | None) -> None:
+    """Raise ZsemuError if the results could not be written where they are wanted."""
+    from zsemu.results import baselines
+
+    if json and (json.is_dir() or not json.absolute().parent.is_dir()):
+        raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
+    if save_baseline:
+        baselines.path(save_baseline)
+
+
+def _run(asked: "Request", old: "Document | None", jobs: int | None) -> "Document":
+    """Run the request, after all that can be seen to be wrong without running it."""
+    from zsemu.cli.progress import bar
+    from zsemu.guest import targets
+    from zsemu.results.diff import ensure_comparable
+    from zsemu.results.document import Document
+    from zsemu.runs import doctor
+    from zsemu.runs.compare import run
+    from zsemu.runs.request import check, provenance, warnings
+
+    check(asked)
+    for line in warnings(asked):
+        warn(line)
+    if old:
+        ensure_comparable(old, Document(provenance(asked), ()))
+    doctor.ensure(map(targets.target, asked.archs))
+    with bar() as watch:
+        return run(asked, jobs=jobs or os.cpu_count() or 1, watch=watch)
 
 
 def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy], str]":
@@ -175,3 +194,13 @@ def _show(document: "Document", base: str, format: Format, *, split: bool) -> No
     else:
         emit(dumps(document) if format == Format.JSON else tables.comma_separated(document))
         note(tables.notes(document, width=width()))
+
+
+def _show_diff(found: "Diff", format: Format) -> None:
+    """Print what moved since the baseline: on stderr, where stdout is for a program."""
+    from zsemu.reports.diff_text import text
+
+    if format in (Format.CSV, Format.JSON):
+        sys.stderr.write(text(found, everything=False))
+    else:
+        show(found, DiffFormat.MARKDOWN if format == Format.MARKDOWN else DiffFormat.TEXT)

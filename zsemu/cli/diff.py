@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit, values
+from zsemu.cli.options import values
+from zsemu.cli.terminal import emit
 
 if TYPE_CHECKING:
     from zsemu.results.diff import Diff
@@ -26,18 +27,21 @@ class DiffFormat(StrEnum):
     GITHUB = "github"
 
 
-LIMIT: Final = typer.Option(
-    "--limit",
-    metavar="LIMIT",
-    help="What is allowed: [ARCH/STRATEGY:][PHASE.]COUNT=BOUND, with a bound of 5% or +100 above"
-    " the base, or 10000 at most; then nothing else is a regression.",
-)
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="LIMIT",
+        help="What is allowed: [ARCH/STRATEGY:][PHASE.]COUNT=BOUND, with a bound of 5% or +100"
+        " above the base, or 10000 at most; then nothing else is a regression.",
+    ),
+]
 
 
 def diff(
     base: Annotated[Path, typer.Argument(metavar="BASE.json", help="Results to compare with.")],
     new: Annotated[Path, typer.Argument(metavar="NEW.json", help="Results to judge.")],
-    limit: Annotated[list[str] | None, LIMIT] = None,
+    limit: Limits = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from zsemu.cli.common import ARCHS, emit, values
+from zsemu.cli.options import Archs, values
+from zsemu.cli.terminal import emit
 
 UNTRUSTED: Final = 1
 _NAME: Final = 14
@@ -22,7 +23,7 @@ class Format(StrEnum):
 
 
 def doctor(
-    arch: Annotated[list[str] | None, ARCHS] = None,
+    arch: Archs = None,
     format: Annotated[
         Format, typer.Option("--format", help="A line for each part, or a document.")
     ] = Format.TEXT,

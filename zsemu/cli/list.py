@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from zsemu.cli.common import emit, width
+from zsemu.cli.terminal import emit, width
 
 if TYPE_CHECKING:
     from zsemu.traces.trace import Trace

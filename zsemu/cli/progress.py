@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from zsemu.cli import common
+from zsemu.cli import terminal
 from zsemu.guest.compiler import verbose
 from zsemu.runs.pool import Stages
 
@@ -51,7 +51,7 @@ def bar() -> Iterator[Stages]:
     No bar where that is to be quiet, or where the compilers' commands are printed there.
     """
     # Rich would take FORCE_COLOR, as CI services set it, for a terminal.
-    if common.quiet or verbose() or not sys.stderr.isatty():
+    if terminal.quiet or verbose() or not sys.stderr.isatty():
         yield Stages()
         return
     console = Console(stderr=True)

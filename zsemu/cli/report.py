@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.common import emit
+from zsemu.cli.terminal import emit
 from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
@@ -26,41 +26,48 @@ class Form(StrEnum):
     PNG = "png"
 
 
+Results = Annotated[
+    list[Path],
+    typer.Argument(metavar="RESULT.json", help="What 'zsemu compare --json' wrote."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        help="Where to: a file, and of svg and png a directory."
+        " [default: report.html; Markdown: printed; plots: plots]",
+        show_default=False,
+    ),
+]
+WrittenAs = Annotated[
+    Form,
+    typer.Option(
+        "--format",
+        help="A page, a summary for CI, or each plot of the page as a file.",
+    ),
+]
+PropertiesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--properties",
+        metavar="FILE",
+        help="Show these, too: what 'zsemu check -k properties --format json' printed.",
+    ),
+]
+RelativeTo = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The strategy that ratios are to. [default: copy]"),
+]
+
+
 def report(
-    results: Annotated[
-        list[Path],
-        typer.Argument(metavar="RESULT.json", help="What 'zsemu compare --json' wrote."),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|DIR",
-            help="Where to: a file, and of svg and png a directory."
-            " [default: report.html; Markdown: printed; plots: plots]",
-            show_default=False,
-        ),
-    ] = None,
-    format: Annotated[
-        Form,
-        typer.Option(
-            "--format",
-            help="A page, a summary for CI, or each plot of the page as a file.",
-        ),
-    ] = Form.HTML,
-    properties: Annotated[
-        Path | None,
-        typer.Option(
-            "--properties",
-            metavar="FILE",
-            help="Show these, too: what 'zsemu check -k properties --format json' printed.",
-        ),
-    ] = None,
-    relative_to: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The strategy that ratios are to. [default: copy]"),
-    ] = None,
+    results: Results,
+    output: Output = None,
+    format: WrittenAs = Form.HTML,
+    properties: PropertiesFile = None,
+    relative_to: RelativeTo = None,
 ) -> None:
     """Show results so that they need no explanation: the finding, the matrix, plots, limits.
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsemu.cli.common import (
-    ARCHS,
-    GEOMETRY,
-    JOBS,
-    OPERATIONS,
-    STRATEGIES,
-    TRACE,
-    emit,
-    values,
-    warn,
-)
 from zsemu.cli.compare import VIOLATION
+from zsemu.cli.options import (
+    GEOMETRY,
+    Archs,
+    Jobs,
+    Operations,
+    Strategies,
+    Trace,
+    page_sizes,
+    values,
+)
+from zsemu.cli.terminal import emit, warn
 from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
@@ -28,40 +28,45 @@ if TYPE_CHECKING:
     from zsemu.runs.sweep import Axes, Sweep
 
 
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Keep what is computed, and results, there."
+    ),
+]
+PageSizes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BYTES", help="4096, 16384 or 65536. [default: 4096]"),
+]
+Compilers = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CC", help="zig, or the cross compilers of gcc, or clang. [default: zig]"),
+]
+Levels = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LEVEL", help="O0, O1, O2, O3 or Os. [default: O2]"),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Compute on the workers of the Dask scheduler there (tcp://host:8786), not here.",
+    ),
+]
+
+
 def sweep(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Keep what is computed, and results, there."
-        ),
-    ],
-    arch: Annotated[list[str] | None, ARCHS] = None,
-    strategy: Annotated[list[str] | None, STRATEGIES] = None,
-    trace: Annotated[str, TRACE] = DEFAULT_TRACE,
+    output: Output,
+    arch: Archs = None,
+    strategy: Strategies = None,
+    trace: Trace = DEFAULT_TRACE,
     geometry: Annotated[list[str] | None, GEOMETRY] = None,
-    page_size: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BYTES", help="4096, 16384 or 65536. [default: 4096]"),
-    ] = None,
-    cc: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CC", help="zig, or the cross compilers of gcc, or clang. [default: zig]"
-        ),
-    ] = None,
-    optimisation: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LEVEL", help="O0, O1, O2, O3 or Os. [default: O2]"),
-    ] = None,
-    operations: Annotated[int | None, OPERATIONS] = None,
-    jobs: Annotated[int | None, JOBS] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Compute on the workers of the Dask scheduler there (tcp://host:8786), not here.",
-        ),
-    ] = None,
+    page_size: PageSizes = None,
+    cc: Compilers = None,
+    optimisation: Levels = None,
+    operations: Operations = None,
+    jobs: Jobs = None,
+    cluster: Address = None,
 ) -> None:
     """Replay a trace through every combination of what is given, and go on after an interruption.
 
@@ -88,7 +93,7 @@ def sweep(
                 names=values(strategy),
                 trace=trace,
                 geometries=values(geometry),
-                page_sizes=values(page_size),
+                sizes=page_sizes(page_size),
                 compilers=values(cc),
                 optimisations=values(optimisation),
                 operations=operations,
@@ -132,7 +137,7 @@ def _axes(
     names: list[str],
     trace: str,
     geometries: list[str],
-    page_sizes: list[str],
+    sizes: list[int],
     compilers: list[str],
     optimisations: list[str],
     operations: int | None,
@@ -142,12 +147,6 @@ def _axes(
     from zsemu.runs.sweep import Axes
     from zsemu.traces import file as trace_file
 
-    try:
-        sizes = tuple(int(size) for size in page_sizes)
-    except ValueError:
-        raise ZsemuError(
-            f"--page-size {','.join(page_sizes)}: not bytes: choose 4096, 16384 or 65536"
-        ) from None
     for name in archs:
         targets.target(name)
     labels = label([strategies.strategy(name) for name in names or strategies.names()])
@@ -157,7 +156,7 @@ def _axes(
         strategies=labels,
         trace=replayed,
         geometries=tuple(geometries) or (replayed.metadata.geometry,),
-        page_sizes=sizes or (4096,),
+        page_sizes=tuple(sizes) or (4096,),
         compilers=tuple(compilers) or ("zig",),
         optimisations=tuple(optimisations) or ("O2",),
     )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zsemu.cli.common import complete_geometry, complete_trace, emit
+from zsemu.cli.options import complete_geometry, complete_trace
+from zsemu.cli.terminal import emit
 from zsemu.errors import ZsemuError
 
 if TYPE_CHECKING:
+    from zsemu.traces.statistics import Info
     from zsemu.traces.trace import Trace
 
 app = typer.Typer(no_args_is_help=True, help="Import, describe, record and synthesise traces.")
@@ -82,21 +84,30 @@ def import_(
 
 def _info(shown: "Trace") -> list[str]:
     """Return the lines that say what is in a trace."""
-    import numpy as np
-
     from zsemu.traces import statistics
-    from zsemu.traces.operation import Operation
-    from zsemu.zsmalloc import geometry
 
     metadata, figures = shown.metadata, statistics.info(shown)
-    lines = [
+    return [
         f"{shown.name}: kernel {metadata.kernel}, geometry {metadata.geometry},"
         f" page size {metadata.page_size}",
         *filter(None, [metadata.provenance]),
         *metadata.notes,
+        "",
+        *_operations(figures),
+        "",
+        *_live(figures),
+        "",
+        *_lengths(figures, metadata.page_size),
+        "",
+        *_spanning(shown, figures),
     ]
 
-    maps = sum(count for kind, count in figures.operations.items() if kind >= Operation.READ)
+
+def _operations(figures: "Info") -> list[str]:
+    """Return how many operations there are of each kind."""
+    from zsemu.traces.operation import Operation
+
+    maps, number = figures.maps, sum(figures.operations.values())
     kinds = [
         (
             kind.name.lower(),
@@ -105,19 +116,21 @@ def _info(shown: "Trace") -> list[str]:
         )
         for kind, count in figures.operations.items()
     ]
-    lines += [
-        "",
-        f"{len(shown)} operations in {figures.seconds:.1f} s",
+    return [
+        f"{number} operations in {figures.seconds:.1f} s",
         *_table(("kind", "count", "share of maps"), *kinds),
         f"{figures.overlaps} pairs of maps overlap in time",
     ]
 
-    peak = int(np.argmax(figures.live))
-    points = {
-        round(part * (len(shown) - 1) / 8): f"{part}/8 of the operations" for part in range(9)
-    }
+
+def _live(figures: "Info") -> list[str]:
+    """Return how many objects are alive at nine points of the trace, and at the peak."""
+    import numpy as np
+
+    peak, last = int(np.argmax(figures.live)), len(figures.live) - 1
+    points = {round(part * last / 8): f"{part}/8 of the operations" for part in range(9)}
     points[0] = "the first operation"
-    points[len(shown) - 1] = "the last operation"
+    points[last] = "the last operation"
     points.setdefault(peak, "")
     live = [
         (
@@ -126,9 +139,14 @@ def _info(shown: "Trace") -> list[str]:
         )
         for at, where in sorted(points.items())
     ]
-    lines += ["", "Live objects", *_table(("after", "objects"), *live)]
+    return ["Live objects", *_table(("after", "objects"), *live)]
 
-    step = metadata.page_size // 8
+
+def _lengths(figures: "Info", page_size: int) -> list[str]:
+    """Return how many objects there are by eighths of a page, and quartiles of their lengths."""
+    import numpy as np
+
+    step = page_size // 8
     counts, _ = np.histogram(figures.lengths, np.arange(9) * step + 1)
     lengths = [
         (
@@ -139,33 +157,36 @@ def _info(shown: "Trace") -> list[str]:
         for number, count in enumerate(counts.tolist())
     ]
     quartiles = np.quantile(figures.lengths, [0, 0.25, 0.5, 0.75, 1], method="nearest")
-    lines += [
-        "",
+    return [
         "Lengths of objects",
         *_table(("bytes", "objects", "share"), *lengths),
         "least, quartiles, greatest: " + ", ".join(str(int(length)) for length in quartiles),
     ]
 
-    spanning = []
+
+def _spanning(shown: "Trace", figures: "Info") -> list[str]:
+    """Return what spans under each geometry."""
+    from zsemu.traces import statistics
+    from zsemu.zsmalloc import geometry
+
+    rows = []
     for name in geometry.NAMES:
         found = statistics.spanning(
-            shown, geometry.geometry(name, page_size=metadata.page_size, word_bits=64)
+            shown, geometry.geometry(name, page_size=shown.page_size, word_bits=64)
         )
-        spanning.append(
+        rows.append(
             (
-                name + (" (recorded)" if name == metadata.geometry else ""),
+                name + (" (recorded)" if name == shown.metadata.geometry else ""),
                 str(found.objects),
                 _percent(found.objects, len(figures.lengths)),
                 str(found.maps),
-                _percent(found.maps, maps),
+                _percent(found.maps, figures.maps),
                 str(found.next_maps),
             )
         )
     return [
-        *lines,
-        "",
         "Spanning objects, with 64-bit words",
-        *_table(("geometry", "objects", "share", "maps", "share", "next slot"), *spanning),
+        *_table(("geometry", "objects", "share", "maps", "share", "next slot"), *rows),
         "next slot: pairs of overlapping maps of a spanning object and of the slot behind it",
     ]
 

@@ -28,6 +28,11 @@ class Info:
     seconds: float
     """From the first operation to the last one's begin."""
 
+    @property
+    def maps(self) -> int:
+        """Operations that map an object."""
+        return sum(count for kind, count in self.operations.items() if kind >= Operation.READ)
+
 
 @dataclass(frozen=True)
 class Spanning:
