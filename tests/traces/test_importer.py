@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from zsemu.errors import ZsemuError
 from zsemu.traces import events
 from zsemu.traces.file import load, save
-from zsemu.traces.importer import WINDOW, Report, import_text
+from zsemu.traces.import_report import Report
+from zsemu.traces.importer import import_text
+from zsemu.traces.repair import WINDOW
 from zsemu.traces.trace import COLUMNS, Trace
 
 ALLOCATE, FREE, READ, WRITE, UPDATE = range(5)
