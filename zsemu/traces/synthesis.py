@@ -118,16 +118,7 @@ def synthesise(
     source = recorded.metadata
     operations = len(recorded) if operations is None else operations
     page_size = source.page_size if page_size is None else page_size
-    if not 1 <= operations <= MAX_OPERATIONS:
-        raise ZsemuError(f"{operations} operations: give 1 to {MAX_OPERATIONS} with --operations")
-    if seed < 0:
-        raise ZsemuError(f"seed {seed}: give 0 or more with --seed")
-    if not 0 <= update_share <= 1:
-        raise ZsemuError(f"update share {update_share}: give 0 to 1 with --update-share")
-    if page_size not in geometry.PAGE_SIZES:
-        choices = ", ".join(map(str, geometry.PAGE_SIZES))
-        raise ZsemuError(f"unknown page size {page_size}; choose one of {choices}")
-
+    _check(operations, seed, update_share, page_size)
     random = np.random.default_rng(seed)
     histories = _histories(recorded)
     place, draw = _draw(histories, len(recorded), operations, random)
@@ -164,6 +155,18 @@ def synthesise(
         begin,
         begin.copy(),
     )
+
+
+def _check(operations: int, seed: int, update_share: float, page_size: int) -> None:
+    if not 1 <= operations <= MAX_OPERATIONS:
+        raise ZsemuError(f"{operations} operations: give 1 to {MAX_OPERATIONS} with --operations")
+    if seed < 0:
+        raise ZsemuError(f"seed {seed}: give 0 or more with --seed")
+    if not 0 <= update_share <= 1:
+        raise ZsemuError(f"update share {update_share}: give 0 to 1 with --update-share")
+    if page_size not in geometry.PAGE_SIZES:
+        choices = ", ".join(map(str, geometry.PAGE_SIZES))
+        raise ZsemuError(f"unknown page size {page_size}; choose one of {choices}")
 
 
 def _notes(recorded: Trace, page_size: int) -> tuple[str, ...]:

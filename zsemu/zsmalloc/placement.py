@@ -21,8 +21,9 @@ group with as many in use as the group allows, and rises into one, or is new, on
 list is empty. Compaction can bring it about and must add that rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,16 +181,8 @@ class Placer:
         zspage = np.empty(len(operation), np.int64)
         slot = np.empty(len(operation), np.int32)
         zspage[born], slot[born] = serials, slots
-        (others,) = np.nonzero(~allocates)
-        for column, known in (
-            (zspage, self._zspage_of),
-            (slot, self._slot_of),
-            (class_index, self._class_of),
-        ):
-            source = birth[others]
-            column[others] = np.where(source >= 0, column[source], known[objects[others]])
-            # Of several events of one object the last one stays.
-            known[objects[events]] = column[events]
+        columns = (zspage, slot, class_index)
+        self._fill(columns, objects, birth, (np.flatnonzero(~allocates), events))
         self._class_of[objects[events]] = np.where(allocates[events], class_index[events], -1)
         self._operations += len(operation)
 
@@ -204,6 +197,26 @@ class Placer:
             _mark(len(operation), events[opens]),
             _mark(len(operation), events[closes]),
         )
+
+    def _fill(
+        self,
+        columns: Sequence[NDArray[Any]],
+        objects: NDArray[np.int64],
+        birth: NDArray[np.int64],
+        rows: tuple[NDArray[np.intp], NDArray[np.intp]],
+    ) -> None:
+        """Write the places of objects into the rows that do not allocate, and remember them.
+
+        ``columns`` are zspage, slot and class of each operation, shape (n,), filled where it
+        allocates; ``rows`` are those that do not, and those that allocate or free.
+        """
+        others, events = rows
+        source = birth[others]
+        every: Sequence[NDArray[Any]] = (self._zspage_of, self._slot_of, self._class_of)
+        for column, known in zip(columns, every, strict=True):
+            column[others] = np.where(source >= 0, column[source], known[objects[others]])
+            # Of several events of one object the last one stays.
+            known[objects[events]] = column[events]
 
     def _grow(self, objects: int) -> None:
         """Make room for object numbers below ``objects``."""
