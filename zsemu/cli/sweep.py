@@ -25,7 +25,8 @@ from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
     from zsemu.runs.cluster import Cluster
-    from zsemu.runs.sweep import Axes, Sweep
+    from zsemu.runs.sweep import Sweep
+    from zsemu.runs.sweep_plan import Axes
 
 
 Output = Annotated[
@@ -83,7 +84,8 @@ def sweep(
     from zsemu.guest import targets
     from zsemu.runs import doctor
     from zsemu.runs.cell_store import Store
-    from zsemu.runs.sweep import CELLS, plan, run, write
+    from zsemu.runs.sweep import CELLS, run, write
+    from zsemu.runs.sweep_plan import plan
 
     with ExitStack() as stack:
         connected = _connect(cluster, stack) if cluster else None
@@ -144,7 +146,7 @@ def _axes(
 ) -> "Axes":
     from zsemu.guest import strategies, targets
     from zsemu.runs.request import label
-    from zsemu.runs.sweep import Axes
+    from zsemu.runs.sweep_plan import Axes
     from zsemu.traces import file as trace_file
 
     for name in archs:

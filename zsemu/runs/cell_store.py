@@ -35,7 +35,7 @@ _NAMED: Final = ("arch", "strategy", "compiler family", "optimisation", "geometr
 
 
 @cache
-def _sources() -> str:
+def sources_digest() -> str:
     """Digest the sources of zsemu but for the command line: between two versions they change."""
     package = Path(zsemu.__file__).parent
     digest = hashlib.sha256()
@@ -75,7 +75,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
         "target.toml": hashlib.sha256((ARCH / arch / "target.toml").read_bytes()).hexdigest(),
         "trace": f"{request.trace.name} {trace_digest}",
         "version of zsemu": zsemu.__version__,
-        "sources of zsemu": _sources(),
+        "sources of zsemu": sources_digest(),
         "version of Unicorn": unicorn.__version__,
         "version of Capstone": capstone.__version__,
         "schema of results": str(SCHEMA),

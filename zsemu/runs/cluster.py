@@ -20,12 +20,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from zsemu.errors import ZsemuError
 from zsemu.paths import replacing
+from zsemu.runs.sweep_worker import delivered
 
-_PATIENCE: Final = 10
+PATIENCE: Final = 10
 """seconds in which scheduler and workers must answer; joblib's own for workers"""
-
-delivered: dict[str, list[Path]] = {}
-"""on a worker: files that a Delivery has brought, by its name"""
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
@@ -45,7 +43,7 @@ class Delivery(WorkerPlugin):  # type: ignore[misc]
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as stream:
             stream.write(self._content)
-        delivered[self._name] = [path]
+        delivered[self._name] = path
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,14 @@ class Cluster:
     """A connection to a scheduler. Use connect()."""
 
     def __init__(self, address: str, client: Any) -> None:  # noqa: ANN401
-        self._address, self._client = address, client
+        self._address = address
+        self.client = client
+        """the distributed.Client, which shows the workers"""
 
     def check(self) -> None:
         """Raise ZsemuError unless the scheduler answers and has workers."""
         try:
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            self.client.wait_for_workers(1, timeout=PATIENCE)
         except (TimeoutError, CancelledError, OSError, ValueError) as error:
             raise ZsemuError(
                 f"{self._address}: no scheduler with workers answers ({_line(error)}):"
@@ -110,11 +110,11 @@ class Cluster:
 
     def threads(self) -> int:
         """Return the most threads that a worker has."""
-        return max(self._client.nthreads().values(), default=0)
+        return max(self.client.nthreads().values(), default=0)
 
     def deliver(self, name: str, file: Path) -> None:
         """Bring a file to every worker: there, ``delivered[name]`` is its path."""
-        self._client.register_plugin(Delivery(name, file.name, file.read_bytes()))
+        self.client.register_plugin(Delivery(name, file.name, file.read_bytes()))
 
     def parallel(self) -> Parallel:
         """Return a joblib.Parallel that yields results as they come.
@@ -124,7 +124,7 @@ class Cluster:
         # All at once, so that workers that come later get some, too.
         return Parallel(
             n_jobs=-1,
-            backend=_Backend(client=self._client),
+            backend=_Backend(client=self.client),
             batch_size=1,
             pre_dispatch="all",
             return_as="generator_unordered",
@@ -144,7 +144,7 @@ def connect(address: str) -> Iterator[Cluster]:
     # What matters of that is raised here, in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (TimeoutError, OSError, ValueError) as error:
         raise ZsemuError(
             f"{address}: no Dask scheduler answers ({_line(error)}): start one with: dask scheduler"
