@@ -25,7 +25,7 @@ from typing import Final
 from readme import kept
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
-from zsemu.reports import plot_files as plots
+from zsemu.reports import plot_files
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.tables import text
 from zsemu.results.document import Document, Record
@@ -114,7 +114,7 @@ def plot() -> bytes:
     """Return the plot that the README shows."""
     with TemporaryDirectory() as place:
         run = Matrix(results("sqlite-lzo-rle"), None, name="sqlite-lzo-rle")
-        plots.write(plots.every(run), Path(place), "svg")
+        plot_files.write(plot_files.all_plots(run), Path(place), "svg")
         return (Path(place) / PLOTTED).read_bytes()
 
 

@@ -8,7 +8,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from zsemu.reports.charts import FILLS, INK, PALETTE, PAPERS, Bar, Spec, curves, png, regions, svg
+from zsemu.reports.charts import (
+    FILLS,
+    INK,
+    PALETTE,
+    PAPERS,
+    Spec,
+    TrafficBar,
+    cost_chart,
+    png,
+    svg,
+    traffic_chart,
+)
 from zsemu.reports.cost_curves import Crossing, Curve
 
 NAMES = ("copy", "swap", "<b>&.c")
@@ -18,15 +29,15 @@ SWAP = Curve((0.25, 0.75), (1.0, 3.0), (1, 1))
 
 def chart() -> Spec:
     found = {"copy": COPY, "swap": SWAP, "<b>&.c": COPY}
-    return curves(found, [Crossing("swap", "copy", 0.5, 2.0)], NAMES, title="t", subtitle="s")
+    return cost_chart(found, [Crossing("swap", "copy", 0.5, 2.0)], NAMES, title="t", subtitle="s")
 
 
 def bars() -> Spec:
     made = [
-        Bar("copy", {"pool": 3000.0, "buffer": 1000.0, "stack": 8.0}),
-        Bar("<b>&.c", {"pool": 10.0, "buffer": 0.0, "stack": 4.0}),
+        TrafficBar("copy", {"pool": 3000.0, "buffer": 1000.0, "stack": 8.0}),
+        TrafficBar("<b>&.c", {"pool": 10.0, "buffer": 0.0, "stack": 4.0}),
     ]
-    return regions(made, ("pool", "buffer", "stack"), title="t", subtitle="s")
+    return traffic_chart(made, ("pool", "buffer", "stack"), title="t", subtitle="s")
 
 
 def luminance(colour: str) -> float:
@@ -88,18 +99,18 @@ def test_what_is_written() -> None:
 
 def test_eight_strategies_look_different() -> None:
     names = tuple("abcdefgh")
-    layers = curves(dict.fromkeys(names, COPY), [], names, title="", subtitle="")["layer"]
+    layers = cost_chart(dict.fromkeys(names, COPY), [], names, title="", subtitle="")["layer"]
     dashes = layers[0]["encoding"]["strokeDash"]["scale"]["range"]
     shapes = layers[2]["encoding"]["shape"]["scale"]["range"]
     assert len({(*dash, shape) for dash, shape in zip(dashes, shapes, strict=True)}) == 8
     # And more than that still are drawn.
     many = tuple("abcdefghij")
-    drawn = svg(curves(dict.fromkeys(many, COPY), [], many, title="", subtitle=""))
+    drawn = svg(cost_chart(dict.fromkeys(many, COPY), [], many, title="", subtitle=""))
     assert set(many) <= set(texts(drawn))
 
 
 def test_names_of_curves_that_end_together_are_apart() -> None:
-    drawn = svg(curves(dict.fromkeys(NAMES, COPY), [], NAMES, title="", subtitle=""))
+    drawn = svg(cost_chart(dict.fromkeys(NAMES, COPY), [], NAMES, title="", subtitle=""))
     places = []
     for element in ElementTree.fromstring(drawn).iter():
         if element.tag.endswith("text") and "".join(element.itertext()) in NAMES:
@@ -148,4 +159,4 @@ def test_svg_stands_alone(make: Callable[[], Spec]) -> None:
 
 def test_a_strategy_that_costs_nothing() -> None:
     free = Curve((0.25, 0.75), (0.0, 0.0), (1, 1))
-    assert "sg" in texts(svg(curves({"sg": free}, [], ("sg",), title="", subtitle="")))
+    assert "sg" in texts(svg(cost_chart({"sg": free}, [], ("sg",), title="", subtitle="")))

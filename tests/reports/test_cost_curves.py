@@ -9,7 +9,7 @@ direction, s, at a quarter and at three quarters.
 import pytest
 from documents import record, shaped
 
-from zsemu.reports.cost_curves import Crossing, Curve, crossings, curves
+from zsemu.reports.cost_curves import Crossing, Curve, cost_curves, crossings
 
 Row = tuple[int, int, int, int]
 SIZES = (512, 1024, 2048)
@@ -32,7 +32,7 @@ def rows(cost: dict[str, float], step: int = 32) -> dict[str, dict[str, list[Row
 
 
 def test_curves_are_what_the_rows_are() -> None:
-    found = curves(shaped(rows({"copy": 2})), "read", "bytes")
+    found = cost_curves(shaped(rows({"copy": 2})), "read", "bytes")
     assert list(found) == ["copy", "swap", "swap-min"]
     for name, curve in found.items():
         assert len(curve.share) == len(curve.cost) == len(curve.maps) == 16
@@ -43,28 +43,28 @@ def test_curves_are_what_the_rows_are() -> None:
                 assert cost == pytest.approx(2)
             if name == "swap":
                 assert cost == pytest.approx(4 * share)
-    assert curves(shaped(rows({"copy": 2})), "write", "bytes") == {}
+    assert cost_curves(shaped(rows({"copy": 2})), "write", "bytes") == {}
 
 
 def test_costs_are_per_byte_of_all_slots_of_a_step() -> None:
     records = shaped({"copy": {"read": [(1000, 500, 1, 3000), (3000, 1500, 2, 3000)]}})
-    curve = curves(records, "read", "instructions")["copy"]
+    curve = cost_curves(records, "read", "instructions")["copy"]
     assert (curve.share, curve.cost, curve.maps) == ((0.5,), (6000 / 7000,), (3,))
 
 
 def test_a_rare_step_is_left_out() -> None:
     for maps, steps in ((1, 1), (2, 2)):
         records = shaped({"copy": {"read": [(1024, 64, 1500, 0), (1024, 960, maps, 0)]}})
-        assert len(curves(records, "read", "bytes")["copy"].share) == steps
+        assert len(cost_curves(records, "read", "bytes")["copy"].share) == steps
 
 
 def test_broken_ones_have_none() -> None:
     broken = [record("arm", "copy", None)]
-    assert curves(broken, "read", "bytes") == {}
+    assert cost_curves(broken, "read", "bytes") == {}
 
 
 def test_swap_and_copy_cross_in_the_middle() -> None:
-    found = curves(shaped(rows({"copy": 2})), "read", "bytes")
+    found = cost_curves(shaped(rows({"copy": 2})), "read", "bytes")
     (crossing,) = [one for one in crossings(found) if "swap-min" not in (one.below, one.above)]
     assert (crossing.below, crossing.above) == ("swap", "copy")
     assert crossing.share == pytest.approx(0.5, abs=0.01)
@@ -72,7 +72,7 @@ def test_swap_and_copy_cross_in_the_middle() -> None:
 
 
 def test_swapping_the_smaller_side_crosses_twice() -> None:
-    found = curves(shaped(rows({"copy-modes": 1})), "read", "bytes")
+    found = cost_curves(shaped(rows({"copy-modes": 1})), "read", "bytes")
     where = {
         (one.below, one.above): one.share
         for one in crossings(found)

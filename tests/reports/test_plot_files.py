@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from documents import document, shaped
 
-from zsemu.reports import plot_files as plots
 from zsemu.reports.matrix import Matrix
+from zsemu.reports.plot_files import all_plots, cost_plots, traffic_plots, write
 from zsemu.results.document import dumps, loads
 
 NAMES = [
@@ -27,7 +27,7 @@ NAMES = [
 def test_files(tmp_path: Path) -> None:
     matrix = Matrix(document(), name="out")
     for image, start in (("svg", b"<svg "), ("png", b"\x89PNG")):
-        files = plots.write(plots.every(matrix), tmp_path, image)
+        files = write(all_plots(matrix), tmp_path, image)
         assert [file.name for file in files] == [f"{name}.{image}" for name in NAMES]
         assert all(file.read_bytes().startswith(start) for file in files)
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(2 * NAMES)
@@ -36,13 +36,13 @@ def test_files(tmp_path: Path) -> None:
 def test_one_place_of_the_boundary_is_no_curve() -> None:
     rows = {"copy": {"read": [(1000, 250, 1, 0)], "write": [(1000, 250, 1, 0), (1000, 750, 1, 0)]}}
     made = replace(document(), records=tuple(shaped(rows)))
-    named = [plot.name for plot in plots.boundary(Matrix(made, name="out"))]
+    named = [plot.name for plot in cost_plots(Matrix(made, name="out"))]
     assert named == ["out-arm-write-bytes", "out-arm-write-instructions"]
 
 
 def test_broken_cells_are_in_none() -> None:
     matrix = Matrix(document(broken=True), name="out")
-    for plot in plots.every(matrix):
+    for plot in all_plots(matrix):
         drawn = json.dumps(plot.chart["layer"][0]["data"])
         assert ("mine.c" in drawn) == ("x86_64" in plot.name)
 
@@ -50,7 +50,7 @@ def test_broken_cells_are_in_none() -> None:
 @pytest.mark.parametrize("use", ["map-unmap", "map-access-unmap"])
 def test_regions_are_those_of_the_document(use: str) -> None:
     data = json.loads(dumps(document()))
-    found = {plot.name: plot for plot in plots.regions(Matrix(document(), name="out"))}
+    found = {plot.name: plot for plot in traffic_plots(Matrix(document(), name="out"))}
     rows = found[f"out-arm-regions-{use}"].chart["layer"][0]["data"]["values"]
     (one,) = (r for r in data["records"] if (r["arch"], r["strategy"]) == ("arm", "copy"))
     phases = ["settle", "map", "unmap"] + ["access"] * (use == "map-access-unmap")
@@ -64,6 +64,6 @@ def test_regions_are_those_of_the_document(use: str) -> None:
 
 def test_names_of_files_are_harmless(tmp_path: Path) -> None:
     text = dumps(document()).replace('"arm"', '"../a rm"')
-    files = plots.write(plots.every(Matrix(loads(text, "x"), name="../o&ut")), tmp_path, "svg")
+    files = write(all_plots(Matrix(loads(text, "x"), name="../o&ut")), tmp_path, "svg")
     assert {file.parent for file in files} == {tmp_path}
     assert "o-ut-a-rm-read-bytes.svg" in {file.name for file in files}

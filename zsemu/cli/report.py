@@ -96,12 +96,12 @@ def report(
 
         _write(html(runs, measured), output or PAGE)
     else:
-        from zsemu.reports import plot_files as plots
+        from zsemu.reports import plot_files
 
         directory = output or PLOTS
         directory.mkdir(parents=True, exist_ok=True)
         for run in runs:
-            for file in plots.write(plots.every(run), directory, format.value):
+            for file in plot_files.write(plot_files.all_plots(run), directory, format.value):
                 emit(f"{file}\n")
 
 

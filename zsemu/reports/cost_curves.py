@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Curves: what map and unmap cost by the share of the slot that lies in the first page.
+"""Compute what map and unmap cost by the share of the slot that lies in the first page.
 
-What is copied or exchanged grows with the slot, so costs are per byte of it; then size classes can
-be taken together, and what is left depends on where the page ends. Shares are gathered in steps of
-1/16, each at its mean: few enough to draw, and fine enough to see where two strategies cross.
+What a strategy copies or exchanges grows with the slot. Costs are therefore per byte of the slot,
+so that all size classes can be taken together and only the place of the page's end matters. Shares
+are gathered in steps of 1/16, and each step stands at the mean of its shares. That is few enough
+points to draw, and fine enough to see where the curves of two strategies cross.
 """
 
 from collections.abc import Iterable
@@ -27,13 +28,14 @@ _MOST: Final = 2
 
 @dataclass(frozen=True)
 class Curve:
-    """What one strategy costs; one entry for each step that is not rare."""
+    """What one strategy costs: an entry for each step that is not rare."""
 
     share: tuple[float, ...]
     """of the slot in the first page, between 0 and 1, ascending"""
     cost: tuple[float, ...]
     """instructions, or bytes loaded and stored, per byte of the slots"""
     maps: tuple[int, ...]
+    """how many maps the step has"""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,19 @@ class Crossing:
     below: str
     """the strategy that costs less while less of the slot is in the first page"""
     above: str
-    """the one that costs less beyond"""
+    """the strategy that costs less once more than that is in the first page"""
     share: float
     cost: float
+    """of both there, in the unit of the curves"""
 
 
-def curves(records: Iterable[Record], mode: str, count: str) -> dict[str, Curve]:
-    """Return by strategy what it costs on one architecture, for those that are intact.
+def cost_curves(records: Iterable[Record], mode: str, count: str) -> dict[str, Curve]:
+    """Return the curve of each strategy whose record is intact.
 
-    ``mode`` is one of boundary.MODES; ``count`` is ``instructions`` or ``bytes``. Empty where no
-    such map is of a spanning object.
+    The records are of one architecture. ``mode`` is one of spanning_costs.MODES; ``count`` is
+    ``instructions`` or ``bytes``. The result is empty if no spanning object is mapped in this mode.
     """
-    found = {}
+    curves = {}
     for record in records:
         if record.by_shape is None or not record.by_shape[mode]["maps"]:
             continue
@@ -67,27 +70,27 @@ def curves(records: Iterable[Record], mode: str, count: str) -> dict[str, Curve]
             [np.bincount(step, each, STEPS) for each in (maps * head, maps * size, cost, maps)]
         )
         in_first, in_all, costs, number = sums[:, sums[3] >= max(1.0, _RARE * maps.sum())]
-        found[record.strategy] = Curve(
+        curves[record.strategy] = Curve(
             tuple((in_first / in_all).tolist()),
             tuple((costs / in_all).tolist()),
             tuple(number.astype(int).tolist()),
         )
-    return found
+    return curves
 
 
-def crossings(found: dict[str, Curve]) -> list[Crossing]:
+def crossings(curves: dict[str, Curve]) -> list[Crossing]:
     """Return where the curves of one architecture cross, from left to right."""
     every = []
-    for one, two in combinations(found, 2):
-        crossed = _crossings(one, two, found)
+    for one, two in combinations(curves, 2):
+        crossed = _crossings(one, two, curves)
         if len(crossed) <= _MOST:
             every += crossed
     return sorted(every, key=lambda crossing: crossing.share)
 
 
-def _crossings(one: str, two: str, found: dict[str, Curve]) -> list[Crossing]:
-    share = np.asarray(found[one].share)
-    costs = np.asarray(found[one].cost), np.asarray(found[two].cost)
+def _crossings(one: str, two: str, curves: dict[str, Curve]) -> list[Crossing]:
+    share = np.asarray(curves[one].share)
+    costs = np.asarray(curves[one].cost), np.asarray(curves[two].cost)
     gap = costs[0] - costs[1]
     apart = np.flatnonzero(np.abs(gap) > _SAME * np.maximum(*costs))
     crossed = []

@@ -14,7 +14,7 @@ from typing import Final
 from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
 from zsemu.replay.spanning_costs import MODES
 from zsemu.replay.violations import check_of
-from zsemu.reports.cost_curves import Crossing, crossings, curves
+from zsemu.reports.cost_curves import Crossing, cost_curves, crossings
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.tables import repeats, times, trouble
 from zsemu.results.limits import BYTES
@@ -350,7 +350,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
 def crossings_of(matrix: Matrix, arch: str, mode: str, count: str) -> list[Crossing]:
     """Return where the curves of one architecture cross."""
     records = [record for record in matrix.document.records if record.arch == arch]
-    return crossings(curves(records, mode, count))
+    return crossings(cost_curves(records, mode, count))
 
 
 def _boundaries(matrix: Matrix) -> list[str]:

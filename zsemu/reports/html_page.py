@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Page: the report as one HTML file that needs nothing else, no script and no network.
+"""Make the report: one HTML file that needs no other file, no script and no network.
 
-The same input gives the same bytes: there are no times, and nothing has a random name.
+The same input gives the same bytes: the page holds no times and no random names.
 """
 
-import math
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -19,47 +17,22 @@ from zsemu.counts import LIMITS
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
-from zsemu.reports import charts, tables
-from zsemu.reports import plot_files as plots
+from zsemu.reports import charts, plot_files, tables
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
+from zsemu.reports.heat_table import heat_table
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
 from zsemu.reports.reproduce import check_command, command, digest, needs
 from zsemu.reports.tables import times
-from zsemu.results.document import Record
 
 _TEMPLATE: Final = "report.html"
 _PROPERTIES: Final = "properties.json"
-_OCTAVES: Final = 4
-"""octaves at most between the middle of the shades and an end: a ratio of 16"""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure of a matrix."""
-
-    figure: str
-    ratio: str
-    shade: int
-    """in percent: the more, the darker"""
-    least: bool
-    """of its architecture"""
-    trouble: str
-    """what there is instead of a figure; empty if there is one"""
-
-
-@dataclass(frozen=True)
-class Heat:
-    """The matrix by one measure: strategies by architectures."""
-
-    title: str
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
 
 
 def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
-    """Return the page; ``measured`` is what check measured, if anything."""
+    """Return the page of some documents, and of the properties that a check measured, if any."""
     environment = Environment(
         loader=PackageLoader("zsemu.reports"),
         autoescape=True,
@@ -82,7 +55,7 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
 
 
 def _commands(runs: Sequence[Matrix], measured: Measured | None) -> Iterator[str]:
-    """Yield the commands that make the page of the results."""
+    """Yield the commands that make this page from the files of the results."""
     given = [f"{run.name}.json" for run in runs]
     if measured:
         yield check_command(measured.properties, _PROPERTIES)
@@ -94,7 +67,10 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
     document = matrix.document
     found = findings(matrix)
     by_scope = [
-        (SCOPE_NAMES[scope], [heat(matrix, Measure(c, scope, u)) for u in USES for c in COUNTS])
+        (
+            SCOPE_NAMES[scope],
+            [heat_table(matrix, Measure(c, scope, u)) for u in USES for c in COUNTS],
+        )
         for scope in matrix.scopes
     ]
     return {
@@ -107,9 +83,9 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "strategies": [(name, _summary(name)) for name in matrix.strategies],
         "comparisons": [_comparison(matrix, one) for one in found.comparisons],
         "by_scope": by_scope,
-        "boundary": [_figure(plot) for plot in plots.boundary(matrix)],
+        "boundary": [_figure(plot) for plot in plot_files.cost_plots(matrix)],
         "crossings": list(_crossings(matrix)),
-        "regions": [_figure(plot) for plot in plots.regions(matrix)],
+        "regions": [_figure(plot) for plot in plot_files.traffic_plots(matrix)],
         "tables": tables.tables(document, matrix.base),
         "trouble": tables.trouble,
         "violations": tables.violations(document),
@@ -122,50 +98,8 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
 
 
 def _summary(name: str) -> str:
-    """Say what a strategy is, as far as it is known: a user's own file is not at hand."""
+    """Say what a strategy is. Of a user's own only that it is one: its file is not at hand."""
     return strategy(name).summary if name in strategy_names() else "A C file of the user's."
-
-
-# The matrix.
-
-
-def heat(matrix: Matrix, measure: Measure) -> Heat:
-    """Return the matrix by one measure."""
-    least = {arch: matrix.least(measure, arch, matrix.strategies) for arch in matrix.archs}
-    ratios = {
-        (arch, name): ratio
-        for arch in matrix.archs
-        for name in matrix.strategies
-        if (ratio := matrix.ratio(measure, arch, name))
-    }
-    octaves = max([1.0, *(abs(math.log2(ratio)) for ratio in ratios.values())])
-    rows = []
-    for name in matrix.strategies:
-        cells = []
-        for arch in matrix.archs:
-            figure, ratio = matrix.figure(measure, arch, name), ratios.get((arch, name))
-            if figure is None:
-                cells.append(Cell("", "", 0, False, _why(matrix.records.get((arch, name)))))
-                continue
-            shade = round(50 * (1 + math.log2(ratio) / min(octaves, _OCTAVES))) if ratio else 50
-            cells.append(
-                Cell(
-                    measure.show(figure),
-                    times(ratio) if ratio else "-",
-                    min(max(shade, 0), 100),
-                    name in least[arch],
-                    "",
-                )
-            )
-        rows.append((name, tuple(cells)))
-    return Heat(f"{measure.count}, {measure.use}", tuple(rows))
-
-
-def _why(record: Record | None) -> str:
-    """Say why there is no figure."""
-    if record is None:
-        return "not run"
-    return "no such maps" if record.intact else tables.trouble(record)
 
 
 def _comparison(matrix: Matrix, one: Comparison) -> dict[str, str]:
@@ -198,10 +132,10 @@ def _crossings(matrix: Matrix) -> Iterator[dict[str, Any]]:
                 yield {"title": f"{mode}s, {count}", "rows": rows}
 
 
-def _figure(plot: plots.Plot) -> Markup:
+def _figure(plot: plot_files.Plot) -> Markup:
     """Return a plot as an element of the page, in the page's own colour of text."""
     svg = charts.svg(plot.chart).replace(charts.INK, "currentColor")
-    # Of the page's width, not its own; and one picture for those who do not see it.
+    # The picture takes the width of the page, not its own, and a screen reader reads one label.
     opening, rest = svg.split(">", 1)
     width, height = (opening.split(f' {side}="')[1].split('"')[0] for side in ("width", "height"))
     opening = opening.replace(f' width="{width}" height="{height}"', "")

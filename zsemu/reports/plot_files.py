@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plots: which charts there are of a document, and writing them as files."""
+"""Choose the charts that a document gives, name them, and write them as files."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from zsemu.counts import REGIONS
 from zsemu.paths import replacing
 from zsemu.replay.spanning_costs import MODES
 from zsemu.reports import charts
-from zsemu.reports.cost_curves import crossings, curves
+from zsemu.reports.cost_curves import cost_curves, crossings
 from zsemu.reports.findings import COUNTS
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix
 from zsemu.results.document import Record
@@ -20,7 +20,7 @@ IMAGES: Final[dict[str, Callable[[charts.Spec], bytes]]] = {
     "svg": lambda chart: charts.svg(chart).encode(),
     "png": charts.png,
 }
-"""how charts are written, by the suffix of their files"""
+"""what renders a chart, by the suffix of the file"""
 
 
 @dataclass(frozen=True)
@@ -34,39 +34,42 @@ class Plot:
     chart: charts.Spec
 
 
-def every(matrix: Matrix) -> Iterator[Plot]:
-    """Yield all of them."""
-    yield from boundary(matrix)
-    yield from regions(matrix)
+def all_plots(matrix: Matrix) -> Iterator[Plot]:
+    """Yield the plots of costs, then those of traffic."""
+    yield from cost_plots(matrix)
+    yield from traffic_plots(matrix)
 
 
-def boundary(matrix: Matrix) -> Iterator[Plot]:
-    """Yield the costs by where the page ends: by mode, count and architecture.
+def cost_plots(matrix: Matrix) -> Iterator[Plot]:
+    """Yield a plot of the costs by where the page ends for each mode, count and architecture.
 
-    There is none of what has spanning maps with the page's end in one place only.
+    Where the page ends at the same place in all spanning slots, there is nothing to plot.
     """
     for mode in MODES:
         for count in COUNTS:
             for arch in matrix.archs:
-                found = curves(_records(matrix, arch), mode, count)
-                if not any(len(curve.share) > 1 for curve in found.values()):
+                curves = cost_curves(_records(matrix, arch), mode, count)
+                if not any(len(curve.share) > 1 for curve in curves.values()):
                     continue
                 title = f"{arch}, {_trace(matrix)}: {mode}s"
                 subtitle = f"{count} of map + unmap per byte of slot; circles: crossovers"
-                chart = charts.curves(
-                    found, crossings(found), matrix.strategies, title=title, subtitle=subtitle
+                chart = charts.cost_chart(
+                    curves, crossings(curves), matrix.strategies, title=title, subtitle=subtitle
                 )
                 yield Plot(_name(matrix.name, arch, mode, count), title, subtitle, chart)
 
 
-def regions(matrix: Matrix) -> Iterator[Plot]:
-    """Yield the traffic by region, of spanning maps if there are any: by use and architecture."""
+def traffic_plots(matrix: Matrix) -> Iterator[Plot]:
+    """Yield a plot of the traffic by region for each of USES and each architecture.
+
+    The plots are of spanning maps if there are any, else of all maps.
+    """
     scope = "spanning" if "spanning" in matrix.scopes else "total"
     ways = ("bytes_loaded", "bytes_stored")
     for use, phases in USES.items():
         bars = {
             arch: [
-                charts.Bar(
+                charts.TrafficBar(
                     one.strategy,
                     {
                         region: sum(
@@ -80,19 +83,19 @@ def regions(matrix: Matrix) -> Iterator[Plot]:
             ]
             for arch in matrix.archs
         }
-        every = [bar for each in bars.values() for bar in each]
-        touched = [region for region in REGIONS if any(bar.parts[region] for bar in every)]
+        all_bars = [bar for each in bars.values() for bar in each]
+        touched = [region for region in REGIONS if any(bar.parts[region] for bar in all_bars)]
         for arch, each in bars.items():
             if not any(sum(bar.parts.values()) for bar in each):
                 continue
             title = f"{arch}, {_trace(matrix)}: {SCOPE_NAMES[scope]}"
             subtitle = f"bytes of {use} by region, loaded and stored"
-            chart = charts.regions(each, touched, title=title, subtitle=subtitle)
+            chart = charts.traffic_chart(each, touched, title=title, subtitle=subtitle)
             yield Plot(_name(matrix.name, arch, "regions", use), title, subtitle, chart)
 
 
 def write(plots: Iterator[Plot], directory: Path, image: str) -> list[Path]:
-    """Write charts into a directory, as one of IMAGES; return their files."""
+    """Write plots into a directory in the format ``image``, one of IMAGES; return their files."""
     files = []
     for plot in plots:
         files.append(directory / f"{plot.name}.{image}")
@@ -110,5 +113,5 @@ def _trace(matrix: Matrix) -> str:
 
 
 def _name(*parts: str) -> str:
-    """Return a file's name of parts that may hold anything."""
+    """Join parts that may hold any characters to the name of a file."""
     return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-.") for part in parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Summary: the report as short Markdown, for the summary of a CI job."""
+"""Write the report as short Markdown, for the summary of a CI job."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import Final
 from zsemu.counts import LIMITS
 from zsemu.reports import tables
 from zsemu.reports.findings import COUNTS, findings
-from zsemu.reports.html_page import Heat, heat
+from zsemu.reports.heat_table import HeatTable, heat_table
 from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.reproduce import command, needs
 from zsemu.reports.tables import markdown_rows
 
 _SPECIAL: Final = re.compile(r"([\\`*\[\]<>|&~#]|(?<!\w)_|_(?!\w))")
-"""what Markdown gives a meaning; an underscore within a word has none"""
+"""the characters to which Markdown gives a meaning; an underscore within a word has none"""
 
 
 def markdown(runs: Sequence[Matrix]) -> str:
@@ -39,14 +39,14 @@ def _run(matrix: Matrix) -> Iterator[str]:
     for scope in matrix.scopes:
         if scope in ("total", "spanning"):
             for count in COUNTS:
-                yield from _table(heat(matrix, Measure(count, scope, WHOLE)), matrix, scope)
+                yield from _table(heat_table(matrix, Measure(count, scope, WHOLE)), matrix, scope)
     yield f"Means per map, access and unmap; ratios are to {escaped(matrix.base)}."
     yield from ["", "To reproduce:", ""]
     yield from [f"- {escaped(line)}" for line in needs(document)]
     yield from ["", "```", command(document, matrix.base, f"{matrix.name}.json"), "```", ""]
 
 
-def _table(shown: Heat, matrix: Matrix, scope: str) -> Iterator[str]:
+def _table(shown: HeatTable, matrix: Matrix, scope: str) -> Iterator[str]:
     rows = [["strategy", *map(escaped, matrix.archs)]]
     for name, cells in shown.rows:
         figures = [cell.trouble or f"{cell.figure} ({cell.ratio})" for cell in cells]
