@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is counted: the columns of a row, phases, scopes, and their sums.
+"""Name what is counted, and in which phases and scopes, and sum it up for the results.
 
-The definitions of the counts are in README.md; native/hooks.c implements them and has the same
-order. A row is the cost of one operation: shape (phases, columns), dtype uint32.
+A *row* holds the counts of one operation: shape (phases, columns), dtype uint32. The native hooks
+(zsemu/guest/native) write the columns in the order that is given here. What each count means is
+defined in zsemu/README.md.
 """
 
 from typing import Final
@@ -11,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLASSES: Final = ("load", "store", "alu", "branch", "system")
-"""of instructions, each in one: a branch that also loads or stores is a branch, and what both loads
-and stores is a store; alu is what is none of the others"""
+"""classes of instructions; each instruction is in one. A branch that also loads or stores is a
+branch, an instruction that loads and stores is a store, and alu is what is in no other class."""
 TLB_KINDS: Final = ("page_local", "page_broadcast", "all_local", "all_broadcast")
-"""of TLB invalidates: one page or all, on this CPU or on all"""
+"""kinds of TLB invalidates: of one page or of all, on this CPU or on all"""
 
 PHASES: Final = ("settle", "map", "access", "unmap")
 STRATEGY_PHASES: Final = ("settle", "map", "unmap")
-"""what a strategy itself does: all but the access"""
+"""the phases in which the strategy itself runs: all but the access"""
 REGIONS: Final = (
     "pool",
     "buffer",
@@ -43,15 +44,15 @@ COLUMNS: Final = (
     *(f"{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
 CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligned")
-"""Columns behind the counts: what an operation did that a promise may exclude."""
+"""columns that follow the counts in a row: what an operation did that a promise may exclude"""
 ROW: Final = (*COLUMNS, *CHECKS)
 INSTRUCTIONS: Final = COLUMNS.index("instructions")
 LINE: Final = 64
-"""bytes of a cache line, as lines_touched and lines_dirtied count them"""
+"""bytes of a cache line, as lines_touched and lines_dirtied count lines"""
 PROFILE: Final = COLUMNS[: 2 + len(TRAFFIC)]
-"""what is also counted by instruction, if asked for: executions, as ``instructions``, and so on"""
+"""the counts that can also be had for each instruction; its executions count as ``instructions``"""
 
-# Columns of the block histogram: what an operation is, as far as scopes are concerned.
+# Columns of the block histogram, one for each kind of operation that a scope tells apart.
 SCOPE_COLUMNS: Final = 8
 OTHER, SPANNING_READ, SPANNING_WRITE, SPANNING_UPDATE, SPANNING_OTHER = range(5)
 UNCOUNTED: Final = SCOPE_COLUMNS - 1
@@ -71,14 +72,14 @@ LIMITS: Final = (
     " entries), not the later range mapping. i386 uses PAE, which no-execute needs. One operation"
     " runs at a time."
 )
-"""what the counts say nothing of, as it stands below every table"""
+"""what the counts do not tell; printed below every table"""
 
 Counts = dict[str, dict[str, dict[str, object]]]
-"""``counts[phase][scope][count]``: int; tlb_invalidates, classes and regions: a dict."""
+"""``counts[phase][scope][count]``: an int, or for tlb_invalidates, classes and regions a dict"""
 
 
 def document(sums: NDArray[np.int64]) -> Counts:
-    """Give sums of shape (SCOPE_COLUMNS, phases, columns) the form that results have."""
+    """Return sums, of shape (SCOPE_COLUMNS, phases, columns), in the form that results have."""
     counts: Counts = {}
     for phase, name in enumerate(PHASES):
         counts[name] = {}

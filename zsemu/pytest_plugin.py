@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A plugin of pytest: strategies run by tests, on every architecture, and held to limits.
+"""Let tests of pytest run strategies on every architecture, and hold their counts to limits.
 
 ``zsemu_run``
-    a fixture: zsemu.run() on the architecture of the test. Called with strategies (names, or paths
-    of C files) and options of zsemu.run() it gives a Document; what has been run before in this
-    session, with the same content and options, is not run again.
+    a fixture: zsemu.run() on the architecture of the test. It is called with strategies (names, or
+    paths of C files) and options of zsemu.run(), and returns a Document. What has been run before
+    in this session with the same content and options is not run again.
 ``zsemu_arch``
-    a fixture: the name of that architecture. A test that uses one of the two runs once for each
-    architecture of ``--zsemu-arch``, or of all; or for those of its own
-    ``@pytest.mark.parametrize("zsemu_arch", ["arm", "riscv64"])``.
+    a fixture: the name of that architecture. A test that uses one of the two fixtures runs once for
+    each architecture: for those of its own
+    ``@pytest.mark.parametrize("zsemu_arch", ["arm", "riscv64"])``, else for those of
+    ``--zsemu-arch``, else for all.
 ``assert_counts_within()``
-    to be imported from here: fails where counts are above limits, or there is a violation.
+    a function, to be imported from this module: it fails if a count is above its limit, or if there
+    is a violation.
 
-Nothing else of zsemu is loaded until a test uses a fixture.
+The rest of zsemu is loaded only when a test uses a fixture: pytest loads this plugin in every run.
 """
 
 from collections.abc import Iterator
@@ -39,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _archs(config: pytest.Config) -> list[str]:
-    """Return the architectures asked for, each once; UsageError for one that there is not."""
+    """Return the architectures asked for, each once; UsageError for one that does not exist."""
     from zsemu.errors import ZsemuError
     from zsemu.guest import targets
 
@@ -52,13 +54,13 @@ def _archs(config: pytest.Config) -> list[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """See at once whether there are the architectures asked for."""
+    """Refuse an unknown architecture before tests are collected."""
     if config.getoption("--zsemu-arch"):
         _archs(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have a test that uses an architecture run once for each."""
+    """Run a test that uses one of the fixtures once for each architecture."""
     if "zsemu_arch" not in metafunc.fixturenames:
         return
     own = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args)
@@ -68,15 +70,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Runner:
-    """What ``zsemu_run`` is."""
+    """The value of the fixture ``zsemu_run``: called with strategies, it replays what is new."""
 
     def __init__(self, arch: str, records: "dict[str, Record]") -> None:
-        """Run on one architecture; ``records`` are those that there are, by cells.digest()."""
+        """Run on one architecture; ``records`` of earlier runs are kept by cell_store.digest()."""
         self.arch = arch
         self._records = records
 
     def __call__(self, *strategy: "str | Path | Strategy", **options: Any) -> "Document":  # noqa: ANN401
-        """Return what zsemu.run() does; ZsemuError as it has it, with a compiler's words."""
+        """Return what zsemu.run() returns; ZsemuError as there, with the compiler's output."""
         __tracebackhide__ = True
         from zsemu import api
         from zsemu.errors import ZsemuError
@@ -84,7 +86,7 @@ class Runner:
         try:
             return api.run(*strategy, arch=self.arch, cell=self._cell, **options)
         except ZsemuError as error:
-            # Where it went wrong in zsemu is no help to whoever wrote the test.
+            # A traceback through zsemu does not help whoever wrote the test.
             raise ZsemuError("\n".join(filter(None, [str(error), error.detail]))) from None
 
     def _cell(self, request: "Request", arch: str, name: str) -> "Record":
@@ -98,7 +100,7 @@ class Runner:
 
 @pytest.fixture(scope="session")
 def _zsemu_records() -> "dict[str, Record]":
-    """Return what has been run in this session."""
+    """Return the records of what has been run in this session, by the digests of their keys."""
     return {}
 
 
@@ -123,14 +125,15 @@ def assert_counts_within(
 ) -> None:
     """Fail if a record of ``new`` has a violation, or a count above one of the limits.
 
-    Limits are written as for ``zsemu diff``: ``"map.instructions=5%"`` and ``"bytes=+100"`` above
-    the ``base``, ``"stores=10000"`` at most. A base without limits: no instructions and no bytes of
-    a phase of the strategy may rise. ``base`` is another Document, or its file; of a Record another
-    Record, of another strategy, for instance. ``scope``: what is judged: all operations (total),
-    spanning ones (spanning), or spanning_read, spanning_write, spanning_update.
+    Limits are written as for ``zsemu diff``: ``"map.instructions=5%"`` and ``"bytes=+100"`` bound
+    the rise above the ``base``, ``"stores=10000"`` is the most that there may be. With a base and
+    no limits, neither instructions nor bytes may rise in settle, map or unmap. The ``base`` of a
+    Document is another Document or its file; the base of a Record is another Record, which may be
+    of another strategy. ``scope`` says which operations are judged: total (all of them), spanning,
+    spanning_read, spanning_write or spanning_update.
 
-    ZsemuError for a limit that is none, or for no record; for a base that must not be compared
-    (another compiler, or trace) or that has not what a limit needs.
+    ZsemuError for a text that is no limit, for a limit that is for none of the records, and for a
+    base that must not be compared (another compiler or trace) or lacks what a limit needs.
     """
     __tracebackhide__ = True
     wrong = list(_wrong(new, limits, base, scope))
@@ -144,7 +147,7 @@ def _wrong(
     base: "Document | Record | str | Path | None",
     scope: str,
 ) -> Iterator[str]:
-    """Yield what is wrong, a line each."""
+    """Yield a line for each violation and each count above its limit."""
     from zsemu.errors import ZsemuError
     from zsemu.reports.diff_text import sentence
     from zsemu.results.diff import cell_rows
@@ -174,7 +177,7 @@ def _wrong(
 def _pairs(
     new: "Document | Record", base: "Document | Record | str | Path | None"
 ) -> "list[tuple[Record, Record | None]]":
-    """Return each record, and the one of the base that it is to be held to."""
+    """Return each new record with the record of the base that it is compared with."""
     from zsemu.errors import ZsemuError
     from zsemu.results.diff import ensure_comparable
     from zsemu.results.document import Document, Record, load

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each instruction of a strategy did: profile, listing, alignment of two listings, their text.
+"""Show what each instruction of a strategy did, beside its source, for one strategy or for two.
 
-Imports replay, guest and results.
+profile.py replays and counts by instruction, listing.py joins that with the disassembly and the
+source, alignment.py pairs two listings, and the modules named *_text.py write them. They may import
+results, replay, guest and what is below these.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alignment: two versions of a function side by side, and where they differ.
+"""Align two versions of a function, and mark where they differ.
 
 Two strategies are aligned instruction by instruction, two architectures by source line.
 """
@@ -16,7 +16,7 @@ from zsemu.guest.debug_lines import SourceLine
 
 
 class Mark(StrEnum):
-    """What a pair is, as diff -y has it."""
+    """How the two sides of a pair differ, in the notation of ``diff -y``."""
 
     SAME = " "
     COUNTS = "*"
@@ -46,7 +46,7 @@ class Block:
 
 
 Functions = tuple[Function | None, Function | None]
-"""of one name, on one side or on both"""
+"""two functions of the same name; one may be missing"""
 
 
 def name_of(pair: Functions) -> str:
@@ -55,7 +55,7 @@ def name_of(pair: Functions) -> str:
 
 
 def pair_functions(left: Sequence[Function], right: Sequence[Function]) -> list[Functions]:
-    """Pair functions by name: those of the left in its order, then what only the right has."""
+    """Pair functions by name: in the order of the left, then those that only the right has."""
     others = {function.name: function for function in right}
     pairs: list[Functions] = [(function, others.pop(function.name, None)) for function in left]
     return pairs + [(None, function) for function in others.values()]
@@ -85,7 +85,7 @@ def by_instruction(left: Function | None, right: Function | None) -> list[Pair]:
 
 
 def _check_targets(pairs: list[Pair]) -> list[Pair]:
-    """Mark branches that look the same but go elsewhere."""
+    """Mark branches as changed that look the same but go elsewhere."""
     left, right = (_next_common(pairs, side) for side in ("left", "right"))
     return [
         replace(pair, mark=Mark.CHANGED)
@@ -99,7 +99,7 @@ def _check_targets(pairs: list[Pair]) -> list[Pair]:
 
 
 def _next_common(pairs: Sequence[Pair], side: str) -> dict[int | None, int]:
-    """Return by offset on one side which pair of two is the next: itself, or behind it."""
+    """Return by offset on one side the number of the first pair from there that has both sides."""
     found: dict[int | None, int] = {}
     number = len(pairs)
     for index in reversed(range(len(pairs))):
@@ -112,7 +112,7 @@ def _next_common(pairs: Sequence[Pair], side: str) -> dict[int | None, int]:
 
 
 def by_line(left: Function | None, right: Function | None) -> list[Block]:
-    """Put the instructions of each source line side by side: file by file, line by line."""
+    """Return the instructions of both functions by source line, file by file and line by line."""
     one, other = _rows(left), _rows(right)
     files: dict[Path, int] = {}
     for row in (*one, *other):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two listings as text: totals and their differences, then instructions of both, aligned.
+"""Write two listings as text: their totals and differences, then the aligned instructions of both.
 
-Beside each other where there is room; else below each other, as a unified diff has them.
+The two sides stand beside each other if the width allows it, else below each other as in a unified
+diff.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +37,7 @@ from zsemu.annotate.text_columns import (
 )
 
 _GUTTER: Final = 3
-"""columns between two sides"""
+"""columns between the two sides"""
 _MARKED: Final[dict[Mark | None, str]] = {
     Mark.COUNTS: "magenta",
     Mark.CHANGED: "yellow",
@@ -48,7 +49,7 @@ Both = tuple[Item | None, Item | None]
 
 
 def names(left: Listing, right: Listing) -> tuple[str, str]:
-    """Return what tells two listings apart."""
+    """Return what tells two listings apart: their strategies, or else their architectures."""
     return (left.strategy, right.strategy) if left.arch == right.arch else (left.arch, right.arch)
 
 
@@ -60,7 +61,7 @@ def _difference(left: int, right: int) -> str:
 
 
 def _totals(left: Listing, right: Listing) -> list[str]:
-    """Return what both cost by phase, and by how much the right costs more."""
+    """Return what both cost by phase, and how much more the right side costs."""
     rows = [["", *names(left, right), "difference"]]
     one, other = dict(left.phases), dict(right.phases)
     if len(one) > 1:
@@ -82,7 +83,7 @@ def _functions(pairs: Sequence[Functions], left: Listing, right: Listing) -> lis
     return table(rows)
 
 
-# What is printed, in which order.
+# What is printed, and in which order.
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class _Entry:
 
 
 _Group = Sequence[_Entry]
-"""what stays together: an instruction, or those of a line of C"""
+"""entries that stay together when sorted: one instruction, or those of a line of C"""
 
 
 def _item(listing: Listing, function: Function | None, row: Row | None) -> Item | None:
@@ -113,7 +114,7 @@ def _instructions(left: Listing, right: Listing, pair: Functions) -> list[_Group
 
 
 def _sourced(groups: Iterable[_Group]) -> Iterator[_Entry]:
-    """Add to instructions the lines of C, on either side where it is another than before."""
+    """Add to each instruction its line of C where it differs from the one before on that side."""
     last: list[object] = [(), ()]
     for entry in chain.from_iterable(groups):
         texts = ["", ""]
@@ -124,7 +125,7 @@ def _sourced(groups: Iterable[_Group]) -> Iterator[_Entry]:
 
 
 def _blocks(left: Listing, right: Listing, pair: Functions) -> list[_Group]:
-    """Put two functions of two architectures beside each other, one line of C after the other."""
+    """Pair the instructions of two functions of two architectures by lines of C."""
     groups: list[_Group] = []
     for block in by_line(*pair):
         mine = [_item(left, pair[0], row) for row in block.left]
@@ -142,7 +143,7 @@ def _differs(group: _Group) -> bool:
 
 
 def _rise(group: _Group) -> tuple[int, int]:
-    """Return for sorting by how many executions and bytes the sides differ, the most first."""
+    """Return a sort key: how much the sides differ in executions, then in bytes, most first."""
     executions = bytes_ = 0
     for entry in group:
         for sign, item in zip((-1, 1), entry.both, strict=True):
@@ -152,7 +153,7 @@ def _rise(group: _Group) -> tuple[int, int]:
     return -abs(executions), -abs(bytes_)
 
 
-# How it is printed: two views with the same methods.
+# How it is printed. The two views have the same methods.
 
 
 def _heat(both: Both) -> str:
@@ -195,7 +196,7 @@ class _Beside:
 
 
 class _Below:
-    """What is the same in one line, else in lines of their own with - and +, as diff -u does."""
+    """What is the same stands in one line, what differs in lines with - and +, as in diff -u."""
 
     def __init__(self, every: Sequence[Item], width: int, *, full: bool) -> None:
         self._width, self._full = width, full
@@ -254,7 +255,7 @@ class _Below:
 def _view(
     left: Sequence[Item], right: Sequence[Item], width: int, *, full: bool
 ) -> _Beside | _Below:
-    """Return the view that there is room for."""
+    """Return the view for a width: beside each other if that fits."""
     half = (width - _GUTTER) // 2
     for columns in BESIDE:
         layouts = [Layout(columns, side, full=full) for side in (left, right)]
@@ -266,10 +267,10 @@ def _view(
 def body(
     left: Listing, right: Listing, only: Sequence[str], width: int, *, hot: bool
 ) -> list[Line]:
-    """Return two listings of some functions, all if none are named.
+    """Return the lines for two listings, of all functions or of those named in ``only``.
 
-    With ``hot`` only what differs, the greatest difference in executions first. ZsemuError if
-    neither has a function of such a name.
+    With ``hot`` only what differs is shown, the greatest difference in executions first. ZsemuError
+    if neither listing has a function of such a name.
     """
     pairs = pair_functions(left.functions, right.functions)
     require(only, map(name_of, pairs), f"{left.title} and {right.title} execute")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The annotation of one cell or two as text, with what the figures are, and as JSON.
+"""Write the annotation of one cell or two as text or as JSON, with what its figures mean.
 
 The JSON has ``listings[]``, each with the ``counts`` by phase and ``functions[].instructions[]``:
 ``offset`` in the function, ``text``, ``file``, ``line``, ``source``, and what the instruction did.
@@ -24,7 +24,7 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class Annotation:
-    """One or two listings, and what they are of."""
+    """One listing or two, and what was replayed for them."""
 
     listings: tuple[Listing, ...]
     subject: str
@@ -39,9 +39,10 @@ class Annotation:
 def text(
     annotation: Annotation, *, functions: tuple[str, ...] = (), hot: bool = False, width: int
 ) -> list[Line]:
-    """Return all of it, or some functions; with ``hot`` the hottest, or what differs most, first.
+    """Return the lines of an annotation, of all functions or of those that are named.
 
-    ZsemuError if none has such a function.
+    With ``hot`` the hottest instructions come first, or of two listings what differs most.
+    ZsemuError if no listing has such a function.
     """
     left, *others = annotation.listings
     if others:
@@ -62,7 +63,7 @@ def _wrapped(paragraphs: list[str], width: int) -> list[Line]:
 
 
 def _heading(annotation: Annotation) -> list[str]:
-    """Say what was replayed, counted, and compiled with what."""
+    """Say what was replayed and counted, and with what it was compiled."""
     made = annotation.provenance
     lines = [
         f"{annotation.subject}; geometry {annotation.geometry}, {annotation.page_size >> 10} KiB"
@@ -79,7 +80,7 @@ def _heading(annotation: Annotation) -> list[str]:
 
 
 def _definitions(annotation: Annotation) -> list[str]:
-    """Say what the figures are, a paragraph each."""
+    """Say what the figures mean, a paragraph for each kind."""
     phases = ", ".join(annotation.phases)
     lines = [
         f"All figures are sums over {phases} of what was counted (per map: divided by its maps); of"
@@ -106,9 +107,9 @@ def _definitions(annotation: Annotation) -> list[str]:
 
 
 def as_json(annotation: Annotation, *, functions: tuple[str, ...] = ()) -> str:
-    """Return the figures of all instructions, of some functions only if they are named.
+    """Return the figures of all instructions, or of those in the functions that are named.
 
-    Of two listings of one architecture also how their instructions are aligned.
+    For two listings of one architecture, their alignment is added.
     """
     document = {
         "schema": SCHEMA,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Listing: the instructions that ran, by function, each with its source line and what it did."""
+"""List the instructions of the functions that ran, each with its source line and its counts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from zsemu.replay.violations import Violation
 
 @dataclass(frozen=True)
 class Counts:
-    """What some instructions did: the counts of a phase, of zsemu.counts.PROFILE."""
+    """What some instructions did: the counts of zsemu.counts.PROFILE, in its order."""
 
     executions: int
-    """a rep-prefixed instruction's rounds are one"""
+    """a rep-prefixed instruction counts once, however many rounds it has"""
     string_iterations: int
     loads: int
     stores: int
@@ -32,7 +32,7 @@ class Counts:
 
     @property
     def bytes(self) -> int:
-        """Loaded and stored."""
+        """Bytes loaded and stored."""
         return self.bytes_loaded + self.bytes_stored
 
 
@@ -47,10 +47,11 @@ class Row:
     offset: int
     """from the start of its function, in bytes"""
     text: str
-    """as references.Named has it"""
+    """the disassembly, in which addresses are named (references.Named.text)"""
     key: str
+    """equal for instructions that mean the same (references.Named.key)"""
     target: int | None
-    """offset in the function that it branches to"""
+    """offset in the function that the instruction names, such as where it branches to"""
     place: SourceLine | None
     source: str
     """the text of that line; empty if it is not known"""
@@ -65,7 +66,7 @@ class Function:
     rows: tuple[Row, ...]
     counts: Counts
     phases: dict[str, int]
-    """instructions executed by phase, where there are any"""
+    """instructions executed by phase, for the phases in which there were any"""
 
     @property
     def assembly(self) -> bool:
@@ -81,14 +82,14 @@ class Listing:
     arch: str
     strategy: str
     counted: str
-    """of which operations, in words"""
+    """the operations that were counted, in words"""
     maps: int
-    """how many of those are maps"""
+    """how many of these operations are maps"""
     violation_count: int
     violations: tuple[Violation, ...]
-    """the first ones; with any there are no functions, and the counts mean nothing"""
+    """the first of them; if there is one, there are no functions, and the counts mean nothing"""
     phases: dict[str, Counts]
-    """of all functions, by phase that was asked for"""
+    """the counts of all functions, by each phase that was asked for"""
     functions: tuple[Function, ...]
     """in the order of their addresses, those written in assembly last"""
 
@@ -99,23 +100,23 @@ class Listing:
 
     @property
     def intact(self) -> bool:
-        """Whether no check found anything wrong."""
+        """Whether there was no violation."""
         return self.violation_count == 0
 
     @cached_property
     def counts(self) -> Counts:
-        """Of all phases that were asked for."""
+        """The counts of all phases that were asked for, together."""
         each = [list(vars(counts).values()) for counts in self.phases.values()]
         return _counts(np.array(each, np.int64).sum(axis=0))
 
     def only(self, names: Sequence[str]) -> tuple[Function, ...]:
-        """Return the functions of these names, all if there are none; ZsemuError for another."""
+        """Return the functions of these names, or all for no names; ZsemuError for another name."""
         require(names, (function.name for function in self.functions), f"{self.title} executes")
         return tuple(f for f in self.functions if not names or f.name in names)
 
 
 def require(names: Sequence[str], there: Iterable[str], who: str) -> None:
-    """Raise ZsemuError if some function is not there; ``who`` begins the sentence."""
+    """Raise ZsemuError for a name that is not in ``there``; ``who`` begins its sentence."""
     known = list(there)
     for name in names:
         if name not in known:
@@ -134,7 +135,7 @@ def listing(
     counted: str,
     phases: Sequence[str],
 ) -> Listing:
-    """Join a profile with the instructions, their names and their source lines.
+    """Join a profile with the disassembly, the names of functions and the source lines.
 
     ZsemuError if what the instructions did does not add up to what was counted.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One listing as text: what phases and functions cost, then source and instructions interleaved."""
+"""Write one listing as text: the costs of phases and functions, then instructions and source."""
 
 from collections.abc import Iterable, Sequence
 
@@ -30,7 +30,7 @@ def _traffic(counts: Counts) -> list[str]:
 
 
 def _phases(listing: Listing) -> list[str]:
-    """Return what the phases cost, and all of them together."""
+    """Return a table of what each phase costs, and all of them together."""
     rows = [["phase", "instructions", "per map", *_HEADERS]]
     together = {"together": listing.counts} if len(listing.phases) > 1 else {}
     for name, counts in (listing.phases | together).items():
@@ -40,7 +40,7 @@ def _phases(listing: Listing) -> list[str]:
 
 
 def _functions(functions: Sequence[Function], listing: Listing) -> list[str]:
-    """Return what the functions cost, the dearest first; nothing if there are none."""
+    """Return a table of what the functions cost, the dearest first; empty without functions."""
     if not functions:
         return []
     rows = [["function", "instructions", "%", *_HEADERS]]
@@ -66,9 +66,10 @@ def _heat(item: Item) -> tuple[int, int]:
 
 
 def body(listing: Listing, only: Sequence[str], width: int, *, hot: bool) -> list[Line]:
-    """Return a listing of some functions, all if none are named; the hottest first if ``hot``.
+    """Return the lines for a listing, of all functions or of those named in ``only``.
 
-    Lines are wider than ``width`` columns rather than cut; only lines of C are cut.
+    With ``hot`` the hottest instructions come first, without regard to functions. Lines of C are
+    cut at ``width`` columns; an instruction that is wider is not.
     """
     functions = listing.only(only)
     lines = [(line, PLAIN) for line in [*_phases(listing), "", *_functions(functions, listing)]]
@@ -89,7 +90,7 @@ def body(listing: Listing, only: Sequence[str], width: int, *, hot: bool) -> lis
 
 
 def _interleaved(layout: Layout, every: Iterable[Item], width: int) -> list[Line]:
-    """Return instructions, and before them the line of C that they are from where that changes."""
+    """Return the instructions, and above each its line of C where that changes."""
     lines: list[Line] = []
     last: object = ()
     for item in every:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One shape: an operation on an object in a slot of choice, in a zspage of its own.
+"""Describe one operation on an object in a chosen slot of a zspage of its own, as ``--shape`` does.
 
-The slots beside it hold objects, and nothing is displaced when the operation begins, unless by one
-that is named. As text: ``OPERATION:LENGTH/SLOT[:BYTES][,after=OPERATION/SLOT]``; ``read:1632/2`` is
-the read of an object of 1632 bytes in slot 2 of a zspage of its class.
+The slots beside it hold objects. Nothing is displaced when the operation begins, unless another map
+is named that comes before. The text is ``OPERATION:LENGTH/SLOT[:BYTES][,after=OPERATION/SLOT]``:
+``read:1632/2`` is the read of an object of 1632 bytes in slot 2 of a zspage of its class.
 """
 
 import re
@@ -29,12 +29,12 @@ class Shape:
 
     operation: Operation
     length: int
-    """of the object, in bytes: decides its class"""
+    """length of the object in bytes, which decides its class"""
     slot: int
     mapped: int = 0
-    """bytes that a map is of, from the object's first on; 0: all"""
+    """how many bytes are mapped, from the first byte of the object; 0 for all"""
     after: tuple[Operation, int] | None = None
-    """a map of the object in this slot or the one before or behind"""
+    """a map that comes directly before: of the object in this slot, or in one beside it"""
 
     @property
     def maps(self) -> bool:
@@ -42,7 +42,7 @@ class Shape:
         return self.operation in _MAPS
 
     def describe(self, geometry: Geometry) -> str:
-        """Say in words what it is and where the end of the page falls."""
+        """Say in words what the operation is and where the end of the page falls."""
         class_index = int(geometry.class_index(self.length))
         slots, size = geometry.slots_of(class_index), int(geometry.sizes[class_index])
         words = [f"{self.operation.name.lower()} of"]
@@ -59,9 +59,9 @@ class Shape:
         return " ".join(words)
 
     def append(self, builder: ScriptBuilder) -> int:
-        """Append what it takes, and return the number of the operation itself.
+        """Append the operation and all that must precede it; return the number of the operation.
 
-        ZsemuError if there is no such slot or length.
+        ZsemuError if the zspage has no such slot, or the object not so many bytes.
         """
         zspage = builder.zspage(int(builder.geometry.class_index(self.length)))
         slots = len(builder.geometry.slots_of(builder.class_of(zspage)))
@@ -112,7 +112,7 @@ class Shape:
 
 
 def parse(text: str) -> Shape:
-    """Read a shape; ZsemuError shows one if it is none."""
+    """Return the shape that a text describes; ZsemuError shows an example if it is none."""
     match = _TEXT.fullmatch(text)
     nothing = match and match[4] and (int(match[4]) == 0 or match[1] in ("allocate", "free"))
     if match is None or nothing:

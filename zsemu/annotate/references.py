@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""References: the addresses that instructions name, in words that do not change when code moves.
+"""Replace the addresses in instructions by names that do not change when code moves.
 
-A branch says how far it goes, a load of data how far that is; one instruction more in between, and
-many say something else though they mean the same. How the numbers are to be read is data of the
-target (``references`` in arch/<name>/target.toml).
+A branch or a load of data holds a distance. One instruction more in between changes the distance,
+although the instruction means the same. How the numbers of a target are to be read is stated in
+``references`` of arch/<name>/target.toml.
 """
 
 import re
@@ -19,28 +19,28 @@ _STORE, _BRANCH = CLASSES.index("store"), CLASSES.index("branch")
 
 @dataclass(frozen=True)
 class Named:
-    """An instruction of a function in words."""
+    """An instruction of a function with names for addresses."""
 
     text: str
-    """as Capstone has it, with names for addresses, and ``+0x..`` for those in the function"""
+    """Capstone's text with names for addresses, and ``+0x..`` for those in the function itself"""
     key: str
-    """the same wherever the function lies and however long it is"""
+    """the same text wherever the function lies and however long it is"""
     target: int | None
-    """the address in the function that it names, if it does"""
+    """the address in the function that the instruction names; None if it names none"""
 
 
 class _Reader:
-    """Follows what registers hold through a function, as far as that names an address."""
+    """Follows through a function which registers hold known addresses."""
 
     def __init__(self, image: Image, function: Symbol) -> None:
         self._image, self._function = image, function
         self._held: dict[str, int] = {}
         self._at_target: dict[int, dict[str, int]] = {}
-        """what they hold where a branch goes to"""
+        """by address of a branch's target: the addresses that registers hold there"""
 
     def read(self, instruction: Instruction) -> Named:
-        """Take the next instruction."""
-        # A branch around the end of a function comes from where they are not yet overwritten.
+        """Return the next instruction with names."""
+        # After an early return that a branch jumped over, registers hold what they held there.
         self._held = self._at_target.get(instruction.address, {}) | self._held
         text, found = instruction.text, self._find(instruction)
         if found is None:
@@ -77,13 +77,13 @@ class _Reader:
         return None
 
     def _write(self, instruction: Instruction) -> None:
-        """Forget what the register held that the instruction writes: the first it names."""
+        """Forget the address in the register that an instruction writes: the first one it names."""
         of_class = self._image.classes[instruction.address - self._image.text[0]]
         if of_class not in (_STORE, _BRANCH):
             self._held.pop(instruction.operands.partition(",")[0], None)
 
     def _name(self, address: int) -> str:
-        """Name an address; a literal in the code by what it holds."""
+        """Return the name of an address; a literal in the code is named by what it holds."""
         start, end = self._image.text
         if not start <= address < end or address in self._image.instructions:
             return self._image.name(address)
@@ -94,7 +94,7 @@ class _Reader:
 
 
 def _replaced(match: "re.Match[str]", name: str) -> str:
-    """Put a name in place of the number; a sign set off from it stays."""
+    """Return the text with a name in place of the number; a sign before a space stays."""
     sign = "+ " if match["n"].startswith(("+ ", "- ")) else ""
     first, last = match.span("n")
     return f"{match.string[:first]}{sign}{name}{match.string[last:]}"

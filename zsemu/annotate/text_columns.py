@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Columns: what instructions did, laid out as text; a share of the whole as a colour."""
+"""Lay out in columns what instructions did, and colour them by their share of the whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Final
 from zsemu.annotate.listing import Counts, Function, Listing, Row
 
 Line = tuple[str, str]
-"""text, and its style on a terminal as rich names it; empty for none"""
+"""a line of text, and its style on a terminal in the words of rich; empty for no style"""
 
 PLAIN, TITLE, SOURCE, HOT, WARM, COLD = "", "bold", "cyan", "bold red", "green", "dim"
 
 NOTHING: Final = "No instruction was executed."
 
 _HOT, _WARM = 5.0, 0.5
-"""per cent, as perf annotate has them"""
+"""the least percentage of each colour, as in perf annotate"""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Item:
 
     @property
     def counts(self) -> Counts:
-        """What it did."""
+        """What the instruction did."""
         return self.row.counts
 
     @property
     def heat(self) -> str:
-        """The style by its share of instructions or of bytes, whichever is greater."""
+        """The style for the share of all instructions or of all bytes, whichever is greater."""
         if not self.counts.executions:
             return COLD
         whole = self.listing.counts
@@ -45,17 +45,17 @@ class Item:
 
     @property
     def rounds(self) -> str:
-        """The rounds of a repeated instruction, as a comment behind it."""
+        """The rounds of a rep-prefixed instruction, as a comment."""
         number = self.counts.string_iterations
         return f"  ; {number} rounds" if number else ""
 
     def at(self, *, full: bool) -> str:
-        """Return the offset in the function, with ``full`` behind its name."""
+        """Return the offset in the function; with ``full`` the function's name stands before it."""
         return f"{self.function.name if full else ''}+{self.row.offset:#x}"
 
     @property
     def source(self) -> str:
-        """The line of C that it is from; nothing for assembly."""
+        """The line of C that the instruction was compiled from; empty for assembly."""
         place = self.row.place
         if place is None:
             return "(no line of C)"
@@ -68,12 +68,12 @@ def items(listing: Listing, functions: Sequence[Function]) -> list[Item]:
 
 
 def percent(part: int, whole: int) -> float:
-    """Return a share, 0 of nothing."""
+    """Return a share in percent; 0 if the whole is 0."""
     return 100 * part / whole if whole else 0.0
 
 
 def cut(text: str, width: int) -> str:
-    """Shorten a text that is too wide."""
+    """Return a text, shortened if it is wider than ``width`` columns."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
@@ -89,7 +89,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-# What can stand in a column; nothing where there is none.
+# What can stand in a column. A cell is empty where an instruction did nothing of the kind.
 
 
 def _share(item: Item) -> str:
@@ -119,20 +119,20 @@ ALONE: Final[tuple[Columns, ...]] = (
     (("%", _share), _EXECUTIONS, ("per map", _mean), *_TRAFFIC),
     (("%", _share), _EXECUTIONS, *_TRAFFIC),
 )
-"""of one listing, the widest first"""
+"""the columns of one listing; of several choices the widest first"""
 BESIDE: Final[tuple[Columns, ...]] = (
     (_EXECUTIONS, *_TRAFFIC),
     (_EXECUTIONS, _LOADED, _STORED),
     (_EXECUTIONS, ("bytes", _count("bytes"))),
 )
-"""of each of two that stand beside each other"""
+"""the columns of each of two listings beside each other; the widest choice first"""
 
 
 class Layout:
-    """Figures, place in the function and words of instructions in columns of one width each."""
+    """Puts the figures, the offset and the text of instructions into columns of fixed widths."""
 
     def __init__(self, columns: Columns, every: Sequence[Item], *, full: bool) -> None:
-        """Make room for some items; with ``full`` functions are named with each."""
+        """Make the columns wide enough for some items; ``full`` as for Item.at()."""
         self._columns, self._full = columns, full
         cells = [[value(item) for _, value in columns] for item in every]
         self._widths = [
@@ -142,17 +142,18 @@ class Layout:
         self._at = max((len(item.at(full=full)) for item in every), default=2)
         words = max((len(item.row.text) for item in every), default=0)
         self.width = sum(width + 1 for width in self._widths) + self._at + 2 + words
-        """of the widest line, without comments"""
+        """columns of the widest line, without comments"""
 
     def header(self) -> str:
-        """Return what stands above the columns."""
+        """Return the line that stands above the columns."""
         names = (n.rjust(w) for (n, _), w in zip(self._columns, self._widths, strict=True))
         return " ".join([*names, "at"])
 
     def line(self, item: Item, width: int, *, cut_rounds: bool = False) -> str:
-        """Return an instruction, and behind it its rounds, and where its assembly was written.
+        """Return the line of an instruction, with its rounds and its source file as comments.
 
-        The latter, and with ``cut_rounds`` the rounds, too, only if there is room in ``width``.
+        The file is named only for assembly, and only if that fits into ``width``. With
+        ``cut_rounds`` the rounds, too, are left out if they do not fit.
         """
         figures = (
             value(item).rjust(width)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What results and checks say, for people and machines: tables, findings, charts, HTML.
+"""Write what results and checks say, for people and for machines: tables, charts, the HTML page.
 
-Imports results and check; runs nothing.
+The modules read documents of results and the findings of a check. They run nothing. They may import
+results, check and what is below these.
 """

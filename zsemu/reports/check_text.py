@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The findings of a check as text, JSON, KTAP and JUnit XML; the same findings, the same bytes.
+"""Write the findings of a check as text, JSON, KTAP or JUnit XML.
 
-KTAP is as the kernel's Documentation/dev-tools/ktap.rst defines it, nested by architecture and
-strategy. Neither format has times: they would differ between two runs.
+KTAP is defined in the kernel's Documentation/dev-tools/ktap.rst; tests are nested by architecture
+and strategy. No format holds times, so that the same findings give the same bytes.
 """
 
 import json
@@ -24,7 +24,7 @@ from zsemu.replay.violations import PROMISE
 from zsemu.reports import property_table
 
 _NAME: Final = 36
-"""columns of the names of properties"""
+"""width of the column with the names of properties"""
 
 SCHEMA: Final = 1
 """of the JSON; a change of what a field means changes it"""
@@ -52,9 +52,9 @@ def _grouped(findings: Findings) -> dict[str, dict[str, list[Result]]]:
 
 
 def explain(result: Result, failure: Failure) -> list[str]:
-    """Return what failed, the smallest case, the bytes and the instruction, a line each."""
+    """Return lines that say what failed, where, with which bytes, and the smallest case found."""
     found = failure.violation
-    # A promise is named in the detail.
+    # The detail of a broken promise names the promise already.
     lines = [found.detail if found.kind == PROMISE else f"{failure.check}: {found.detail}"]
     where = f"class {found.class_size}, slot {found.slot} at offset {found.offset}"
     lines.append(
@@ -97,7 +97,7 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
 
 
 def _sum(results: list[Result]) -> str:
-    """Return how the suites of one strategy on one architecture went, in words."""
+    """Return how many suites of one strategy on one architecture held, and which checks failed."""
     failed = sum(bool(result.failures) for result in results)
     skipped = sum(bool(result.skipped) for result in results)
     line = f"{len(results) - failed - skipped:3} ok {failed:3} failed {skipped:3} skipped"
@@ -110,7 +110,7 @@ def _sum(results: list[Result]) -> str:
 
 
 def _skipped(findings: Findings) -> dict[str, list[str]]:
-    """Return what was skipped by its reason: on which architecture which strategies."""
+    """Return by reason what was skipped: the strategies of each architecture, in words."""
     reasons: dict[str, dict[str, list[str]]] = {}
     for result in findings.results:
         if result.skipped:
@@ -131,7 +131,7 @@ def _verdict(findings: Findings) -> str:
 
 
 def _table(properties: Properties, width: int) -> list[str]:
-    """Return the table properties x strategies, where architectures differ, and what shows it."""
+    """Return the property table, then where architectures differ, then what shows each ``no``."""
     made = property_table.table(properties)
     column = 2 + max(len(cell) for row in made.rows for cell in row.cells)
     lines = []
@@ -156,7 +156,7 @@ def _table(properties: Properties, width: int) -> list[str]:
 
 
 def as_json(findings: Findings, request: Request) -> str:
-    """Return all that was found as one JSON object: results, and properties if measured."""
+    """Return the results, and the properties if they were measured, as one JSON object."""
     data = {"schema": SCHEMA, "provenance": provenance(request), **asdict(findings)}
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
@@ -165,7 +165,7 @@ def as_json(findings: Findings, request: Request) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name as KTAP can have it: no ``#``, one line."""
+    """Return a name that KTAP can hold: on one line and without ``#``."""
     return " ".join("".join(c if c.isprintable() else "?" for c in name).replace("#", "?").split())
 
 
@@ -198,9 +198,9 @@ def _strategies(strategies: dict[str, list[Result]]) -> Iterator[str]:
 
 
 def ktap(findings: Findings, request: Request) -> str:
-    """Return KTAP: a test for every architecture, in it one for every strategy, in it the suites.
+    """Return KTAP: a test for each architecture, within it one for each strategy, then the suites.
 
-    Diagnostic lines before the result of a suite hold what :func:`explain` says.
+    Diagnostic lines before the result of a suite hold what :func:`explain` returns.
     """
     grouped = _grouped(findings)
     lines = ["KTAP version 1", f"1..{len(grouped)}", f"# zsemu check: {provenance(request)}"]
@@ -214,7 +214,7 @@ def ktap(findings: Findings, request: Request) -> str:
 
 
 def _xml(text: str) -> str:
-    """Replace what no XML document may hold."""
+    """Replace the characters that no XML document may hold."""
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
@@ -235,7 +235,7 @@ def junit(findings: Findings, request: Request) -> str:
             if result.skipped:
                 ElementTree.SubElement(case, "skipped", message=result.skipped)
             if result.failures:
-                # One for a test case: most readers look at no other.
+                # One failure for a test case, because most readers show only the first.
                 checks = "; ".join(failure.check for failure in result.failures)
                 failed = ElementTree.SubElement(case, "failure", message=checks, type=checks)
                 told = ["\n".join(explain(result, failure)) for failure in result.failures]

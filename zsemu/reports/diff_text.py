@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A diff as text, Markdown, JSON, JUnit XML and annotations for GitHub."""
+"""Write a diff as text, Markdown, JSON, JUnit XML or annotations for GitHub."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ SCHEMA: Final = 1
 
 
 def _change(row: Row) -> str:
-    """Return ``(+-%) [factor]``, as gungraun has them."""
+    """Return the change of a row as ``(+-%) [factor]``, the notation of gungraun."""
     if row.old is None:
         return ""
     if row.old == row.new:
@@ -37,7 +37,7 @@ def _shown(diff: Diff, everything: bool) -> tuple[Row, ...]:
 
 
 def _around(diff: Diff) -> list[str]:
-    """Say what is not in rows."""
+    """Return a line for each note, and for the cells that only one document has."""
     lines = [f"note: {note}" for note in diff.notes]
     for which, cells in (("base", diff.only_base), ("new", diff.only_new)):
         if cells:
@@ -46,7 +46,7 @@ def _around(diff: Diff) -> list[str]:
 
 
 def verdict(diff: Diff) -> str:
-    """Say in one line what came of it."""
+    """Say in one line how many counts moved and how many regressed."""
     moved, cells = len(diff.moved), len({_name(row) for row in diff.rows})
     number = diff.regressions
     what = "no regression" if not number else f"{number} regression{'s' * (number > 1)}"
@@ -54,7 +54,7 @@ def verdict(diff: Diff) -> str:
 
 
 def text(diff: Diff, *, everything: bool) -> str:
-    """Return rows ``new|old (+-%) [factor]`` by cell, then what else there is to say."""
+    """Return a row ``new|old (+-%) [factor]`` for each count by cell, then the notes."""
     lines: list[str] = []
     for breakage in diff.breakages:
         lines += [f"{_name(breakage)}: {breakage.count} violations that the base has not"]
@@ -76,8 +76,8 @@ def text(diff: Diff, *, everything: bool) -> str:
 
 
 def markdown(diff: Diff, *, everything: bool) -> str:
-    """Return a table, the regressions first."""
-    # A heading of its own, as it may follow anything in a job's summary.
+    """Return a table whose first rows are the regressions."""
+    # With a heading, since other text may stand before it in the summary of a job.
     lines = ["## What moved", "", f"**{verdict(diff)}**", ""]
     lines += [f"- **{_name(one)}**: `{one.text}`" for one in diff.breakages]
     rows = sorted(_shown(diff, everything), key=lambda row: not row.regression)
@@ -104,7 +104,7 @@ def markdown(diff: Diff, *, everything: bool) -> str:
 
 
 def as_json(diff: Diff, *, everything: bool) -> str:
-    """Return rows and all else as one JSON object."""
+    """Return the rows, violations, other cells and notes as one JSON object."""
     rows = [
         {**asdict(row), "percent": row.percent, "factor": row.factor}
         for row in _shown(diff, everything)
@@ -122,7 +122,7 @@ def as_json(diff: Diff, *, everything: bool) -> str:
 
 
 def junit(diff: Diff, *, everything: bool) -> str:
-    """Return a test case for each cell; a regression is its failure."""
+    """Return a test case for each cell, which fails if the cell has a regression."""
     del everything  # every cell is a case, moved or not
     names = dict.fromkeys([_name(row) for row in diff.rows] + [_name(b) for b in diff.breakages])
     root = ElementTree.Element("testsuites")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Findings: what the counts of a document say, in words that are made of its figures.
+"""Put into sentences what the counts of a document show.
 
-Only what counts can say: who needs fewer instructions or moves fewer bytes, never who is faster.
-Sentences are of map, access and unmap together, the figure to compare; counts are compared exactly,
-and ratios rounded only when they are written.
+The sentences say only what counts can say: which strategy needs fewer instructions or moves fewer
+bytes, never which is faster. They are about map, access and unmap together, the figure to compare.
+Counts are compared exactly; ratios are rounded only when they are written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,22 +33,23 @@ class Least:
     """several if their counts are equal"""
     archs: tuple[str, ...]
     ratios: tuple[float, ...]
-    """to the base, of each architecture where it has a count"""
+    """ratio to the base on each of these architectures where the base has a count"""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Who is least by one measure."""
+    """Which strategies have the lowest counts by one measure."""
 
     measure: Measure
     of_all: tuple[Least, ...]
     of_movers: tuple[Least, ...]
-    """of those only whose map and unmap move bytes of spanning objects; empty if none do"""
+    """the same among the strategies whose map and unmap move bytes of spanning objects; empty if
+    there are none"""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a document shows."""
+    """The sentences about a document, and the comparisons that they are made of."""
 
     headline: str
     points: tuple[str, ...]
@@ -57,7 +58,7 @@ class Findings:
 
 
 def findings(matrix: Matrix) -> Findings:
-    """Return what a document shows; it may have one strategy only, or no intact cell at all."""
+    """Return what a document shows, which may have only one strategy, or no intact cell."""
     comparisons = tuple(
         _comparison(matrix, Measure(count, scope, use))
         for scope in _distinct(matrix)
@@ -82,7 +83,7 @@ def findings(matrix: Matrix) -> Findings:
 
 
 def _distinct(matrix: Matrix) -> list[str]:
-    """Return the scopes that are not of the very maps of an earlier one."""
+    """Return the scopes without those that have the same maps as an earlier one."""
     found: dict[tuple[int, ...], str] = {}
     for scope in matrix.scopes:
         maps = tuple(one.scope_maps[scope] for one in matrix.document.records)
@@ -109,12 +110,12 @@ def _on(matrix: Matrix, archs: Sequence[str]) -> str:
 
 
 def _span(texts: Sequence[str]) -> str:
-    """Return ``a to b`` of texts in ascending order, or the one that all are."""
+    """Return ``a to b`` for texts in ascending order, or the text if all are the same."""
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
 
 
 def _range(matrix: Matrix, ratios: Iterable[float]) -> str:
-    """Return in parentheses between what and what ratios lie; nothing if there are none."""
+    """Return in parentheses from which ratio to which they reach; empty if there are none."""
     ordered = sorted(ratios)
     return f" ({_span(list(map(times, ordered)))} of {matrix.base})" if ordered else ""
 
@@ -175,11 +176,11 @@ def _alone(matrix: Matrix) -> str:
     )
 
 
-# Who is least.
+# Which strategies have the lowest counts.
 
 
 def _movers(matrix: Matrix) -> dict[str, list[str]]:
-    """Return by architecture which strategies load or store the pool to map spanning objects."""
+    """Return by architecture which strategies load or store pool bytes to map spanning objects."""
     movers: dict[str, list[str]] = {}
     for record in matrix.intact:
         if record.spanning_maps and _pool(record.arch, record.strategy, matrix, "spanning", OWN):
@@ -188,7 +189,7 @@ def _movers(matrix: Matrix) -> dict[str, list[str]]:
 
 
 def _pool(arch: str, strategy: str, matrix: Matrix, scope: str, use: str) -> int:
-    """Return the bytes of the pool that an intact cell loads and stores."""
+    """Return how many bytes of the pool an intact cell loads and stores."""
     phases = STRATEGY_PHASES if use == OWN else PHASES
     record = matrix.records[arch, strategy]
     return sum(
@@ -208,7 +209,7 @@ def _comparison(matrix: Matrix, measure: Measure) -> Comparison:
 def _leasts(
     matrix: Matrix, measure: Measure, among: Mapping[str, Sequence[str]]
 ) -> tuple[Least, ...]:
-    """Return who is least where, those of the most architectures first."""
+    """Return who has the lowest count where, first who has it on the most architectures."""
     archs: dict[tuple[str, ...], list[str]] = {}
     for arch, strategies in among.items():
         if least := matrix.least(measure, arch, strategies):
@@ -221,7 +222,7 @@ def _leasts(
 
 
 def told(matrix: Matrix, leasts: Sequence[Least]) -> str:
-    """Say who is least, where, and by how much."""
+    """Say which strategies have the lowest count, where, and their ratio to the base."""
     parts = []
     for one in leasts:
         ratio = "" if matrix.base in one.strategies else _range(matrix, one.ratios)
@@ -234,7 +235,7 @@ def _is(one: Comparison, count: str, scope: str) -> bool:
 
 
 def _winners(one: Comparison) -> list[list[tuple[tuple[str, ...], tuple[str, ...]]]]:
-    """Return who is least where, whatever the ratios."""
+    """Return who has the lowest count where, without the ratios."""
     return [
         [(least.strategies, least.archs) for least in leasts]
         for leasts in (one.of_all, one.of_movers)
@@ -242,7 +243,7 @@ def _winners(one: Comparison) -> list[list[tuple[tuple[str, ...], tuple[str, ...
 
 
 def _merged(comparisons: Sequence[Sequence[Least]]) -> list[Least]:
-    """Take the ratios of comparisons together that have the same winners."""
+    """Merge comparisons that differ only in the ratios: return one with the ratios of all."""
     return [
         replace(same[0], ratios=tuple(ratio for one in same for ratio in one.ratios))
         for same in zip(*comparisons, strict=True)
@@ -250,7 +251,7 @@ def _merged(comparisons: Sequence[Sequence[Least]]) -> list[Least]:
 
 
 def _least(matrix: Matrix, same: Sequence[Comparison]) -> str:
-    """Say who is least by measures of several scopes that have the same winners."""
+    """Say who has the lowest counts in several scopes, in which the same strategies have them."""
     scopes = listed(SCOPE_NAMES[one.measure.scope] for one in same)
     of_all = _merged([one.of_all for one in same])
     of_movers = _merged([one.of_movers for one in same])
@@ -310,7 +311,7 @@ def _side(ratio: float) -> str:
 
 
 def _left_to_others(matrix: Matrix) -> list[str]:
-    """Say of what strategies some work falls on operations of objects that do not span."""
+    """Say which strategies work on the pool in operations on objects that do not span."""
     shares: dict[str, dict[str, float]] = {}
     for arch in matrix.archs:
         beside = {
@@ -321,7 +322,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
         }
         for name, amount in beside.items():
             own = _pool(arch, name, matrix, "total", OWN)
-            # The least is what the accesses themselves take.
+            # What the strategy with the lowest amount takes is due to the accesses themselves.
             if own and amount > min(beside.values()):
                 shares.setdefault(name, {})[arch] = (amount - min(beside.values())) / own
     sentences = []
@@ -348,7 +349,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
 
 
 def crossings_of(matrix: Matrix, arch: str, mode: str, count: str) -> list[Crossing]:
-    """Return where the curves of one architecture cross."""
+    """Return where the cost curves of one architecture cross, for a mode and a count."""
     records = [record for record in matrix.document.records if record.arch == arch]
     return crossings(cost_curves(records, mode, count))
 

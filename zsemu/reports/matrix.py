@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Matrix: the figures of a document, by architecture and strategy, one measure at a time."""
+"""Give the figures of a document by architecture and strategy, for one measure at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from zsemu.results.limits import BYTES, value
 
 INSTRUCTIONS: Final = "instructions"
 OWN: Final = "map + unmap"
-"""what a strategy itself does"""
+"""what the strategy itself does"""
 WHOLE: Final = "map + access + unmap"
-"""the figure to compare: strategies differ in what they leave to the access"""
+"""the figure to compare, because strategies differ in what they leave to the access"""
 USES: Final = {WHOLE: PHASES, OWN: STRATEGY_PHASES}
+"""the phases that a figure sums, by the name that reports give the sum"""
 ALL_MAPS: Final = "all maps"
 SCOPE_NAMES: Final = {
     "total": ALL_MAPS,
@@ -41,11 +42,11 @@ class Measure:
 
     @property
     def title(self) -> str:
-        """In words, as ``bytes of map + unmap, spanning maps``."""
+        """The measure in words, such as ``bytes of map + unmap, spanning maps``."""
         return f"{self.count} of {self.use}, {SCOPE_NAMES[self.scope]}"
 
     def show(self, figure: float) -> str:
-        """Return a mean as it is printed: bytes whole, instructions with a decimal if small."""
+        """Return a mean as text: bytes whole, and fewer than 1000 instructions with a decimal."""
         return f"{figure:.{0 if self.count == BYTES or figure >= 1000 else 1}f}"
 
 
@@ -82,7 +83,7 @@ class Matrix:
 
     @property
     def scopes(self) -> list[str]:
-        """The scopes of which there are maps anywhere, of SCOPES."""
+        """The scopes of SCOPES that have maps in some record."""
         return [s for s in SCOPES if any(one.scope_maps[s] for one in self.document.records)]
 
     @property
@@ -96,7 +97,7 @@ class Matrix:
         return [record for record in self.document.records if not record.intact]
 
     def sum(self, measure: Measure, arch: str, strategy: str) -> int | None:
-        """Return a count, summed; None if the cell is broken, not there, or has no such maps."""
+        """Return a sum; None if the cell does not exist, has violations, or has no such maps."""
         record = self.records.get((arch, strategy))
         if record is None or not record.intact or not record.scope_maps[measure.scope]:
             return None
@@ -112,12 +113,12 @@ class Matrix:
     def ratio(
         self, measure: Measure, arch: str, strategy: str, base: str | None = None
     ) -> float | None:
-        """Return a mean over that of ``base``; None if one of them is not there."""
+        """Return a mean divided by that of ``base``; None if one of the two does not exist."""
         figure = self.figure(measure, arch, strategy)
         other = self.figure(measure, arch, base or self.base)
         return None if figure is None or not other else figure / other
 
     def least(self, measure: Measure, arch: str, among: Sequence[str]) -> list[str]:
-        """Return which of some strategies has the lowest count: several if they are equal."""
+        """Return the strategy among some that has the lowest count; several if they tie."""
         sums = {one: total for one in among if (total := self.sum(measure, arch, one)) is not None}
         return [one for one, total in sums.items() if total == min(sums.values())]

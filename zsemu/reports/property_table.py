@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The property table: what check measured of every strategy, for text, JSON and the report."""
+"""Lay out the properties that a check measured of every strategy as a table."""
 
 import json
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from zsemu.results.document import parse
 
 @dataclass(frozen=True)
 class Measured:
-    """What a check measured."""
+    """The properties that a check measured, as its JSON holds them."""
 
     properties: Properties
     provenance: str
-    """what it depends on, in words"""
+    """what the check depends on, in words"""
 
 
 _WRITTEN_BY = "zsemu check -k properties --format json"
@@ -28,10 +28,10 @@ class Row:
     """One property of every strategy."""
 
     group: str
-    """what it is one of, such as ``while mapped, slot behind``; empty if it stands alone"""
+    """the heading above the property, such as ``while mapped, slot behind``; may be empty"""
     name: str
     cells: tuple[str, ...]
-    """the value of each strategy, with a ``*`` where architectures differ; empty: not measured"""
+    """the value of each strategy, with a ``*`` if architectures differ; empty if not measured"""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Table:
     differ: tuple[str, ...]
     """what the values with a ``*`` are on each architecture, a line each"""
     shown: tuple[str, ...]
-    """what shows each ``no``, a line each"""
+    """the operation or instruction that shows each ``no``, a line each"""
 
     @property
     def where(self) -> str:
-        """Say in one line on which architectures this is so."""
+        """Say in one line on which architectures the values hold."""
         if len(self.archs) == 1:
             return f"Measured on {self.archs[0]}."
         if self.differ:
@@ -57,7 +57,7 @@ class Table:
 
 
 def table(properties: Properties) -> Table:
-    """Return the table of what was measured; there must be something."""
+    """Return the table of properties, of which there must be some."""
     strategies = tuple(dict.fromkeys(name for own in properties.values() for name in own))
     values: dict[str, dict[str, dict[str, Property]]] = {}
     for arch, by_strategy in properties.items():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Published figures: what mails have said of strategies' speed, to stand beside counts.
+"""List what mails have said about the speed of strategies, to stand beside the counts.
 
-Cycles where cycles were given. Ratios are computed from the figures of the mail; where it has only
-words, there is none.
+The figures are cycles where the mail gives cycles. A ratio is computed from the figures of the
+mail; there is none where the mail has only words.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class Published:
     """Message-ID, or how it begins; empty if not known"""
     platform: str
     archs: tuple[str, ...]
-    """those of zsemu whose counts may stand beside it"""
+    """the architectures of zsemu whose counts may stand beside the figures"""
     one: str
     other: str
-    """strategies: the ratio is of what ``one`` costs to what ``other`` does"""
+    """two strategies; the ratio is what ``one`` costs, divided by what ``other`` costs"""
     said: str
     """the figures, as they were given"""
     ratio: float | None

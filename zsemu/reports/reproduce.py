@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reproduce: the commands that make a document again, from what it says of itself."""
+"""Write the commands that make a document again, from what the document says of itself."""
 
 import hashlib
 import re
@@ -18,9 +18,10 @@ _DEFAULT_LEVEL: Final = "O2"
 
 
 def command(document: Document, base: str, output: str) -> str:
-    """Return the command that writes ``output`` again; a document of one run, as compare makes it.
+    """Return the command that writes the file ``output`` again.
 
-    Files of the user's are named as if they lay in the current directory.
+    The document is of one run, as compare makes it. Files of the user's are named as if they lay in
+    the current directory.
     """
     one, made = document.records[0], document.provenance
     compiler = made.compilers[one.arch]
@@ -42,14 +43,14 @@ def command(document: Document, base: str, output: str) -> str:
         verb = "compare"
         options |= {"--relative-to": _source(base), "--json": output}
     else:
-        # Levels are an axis of sweeps only, which name their documents themselves.
+        # Only a sweep takes an optimisation level, and it chooses the names of its documents.
         verb = "sweep"
         options |= {"--optimisation": level, "--output": output.removesuffix(".json")}
     return _lines(f"zsemu {verb}", options)
 
 
 def check_command(properties: Properties, output: str) -> str:
-    """Return the command that writes ``output``, a check's properties, again."""
+    """Return the command that writes the properties of a check to ``output`` again."""
     strategies = dict.fromkeys(_source(name) for own in properties.values() for name in own)
     options = {"--arch": ",".join(properties), "-k": PROPERTIES, "--format": "json"}
     command = _lines(shlex.join(["zsemu", "check", *strategies]), options)
@@ -57,17 +58,17 @@ def check_command(properties: Properties, output: str) -> str:
 
 
 def _lines(command: str, options: dict[str, str]) -> str:
-    """Return a command with an option a line, as a shell takes it."""
+    """Return a command for a shell, with each option on a line of its own."""
     return " \\\n    ".join([command, *(shlex.join(option) for option in options.items())])
 
 
 def digest(document: Document) -> str:
-    """Return the SHA-256 of the document's file: the same input gives the same bytes."""
+    """Return the SHA-256 of the document's file, in hexadecimal."""
     return hashlib.sha256(dumps(document).encode()).hexdigest()
 
 
 def needs(document: Document) -> list[str]:
-    """Say what else must be there than zsemu, a line each."""
+    """Say which versions and files the commands need, a line each."""
     made = document.provenance
     versions = dict.fromkeys(one.version for one in made.compilers.values())
     lines = [f"zsemu {made.zsemu}, Unicorn {made.unicorn}, {', '.join(versions)}"]
@@ -80,14 +81,14 @@ def needs(document: Document) -> list[str]:
 
 
 def _source(strategy: str) -> str:
-    """Return how the command line names a strategy that results name so."""
+    """Return the argument for a strategy whose name in the results is ``strategy``."""
     if strategy in strategy_names():
         return strategy
-    # Of two files of one name, each has a part of its digest behind it.
+    # If two files have the same name, results add a part of the digest to it.
     return f"./{re.sub(r'@[0-9a-f]{8}$', '', strategy)}"
 
 
 def _family(version: str) -> str:
-    """Return which of build.COMPILERS calls itself so; empty if none does."""
+    """Return the member of compiler.COMPILERS that a version names; empty if it names none."""
     found = re.search(r"\b(zig|clang|gcc)\b", version)
     return found[1] if found else ""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tables: what a document of results says, for reading, pasting and spreadsheets.
+"""Lay out a document of results as tables, in text, Markdown and CSV.
 
-Every figure is a mean per map and unmap, so that traces of different length compare.
+The figures of text and Markdown are means per map and unmap, so that traces of different length can
+be compared. CSV holds sums.
 """
 
 import csv
@@ -34,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns that belong together."""
+    """Columns under one title."""
 
     title: str
     columns: list[Column]
@@ -42,7 +43,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Panel:
-    """A table, without the names of its rows; side by side with others, or below each other."""
+    """A table without the names of its rows, so that several can stand side by side."""
 
     title: str
     groups: list[Group]
@@ -66,7 +67,7 @@ def _figures(values: Sequence[float | None], decimals: int, *, zero: str = "") -
 
 
 def times(ratio: float) -> str:
-    """Return a ratio as it is printed everywhere."""
+    """Return a ratio as text, in the form that all reports print."""
     return f"{ratio:.2f}x" if ratio < 9.995 else f"{ratio:.1f}x"
 
 
@@ -79,7 +80,7 @@ def _ratio(value: float | None, base: float | None) -> str:
 
 
 def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
-    """Instructions and bytes of the strategy alone and with access, for one scope."""
+    """Return instructions and bytes of the strategy alone and with the access, for one scope."""
     groups = []
     for title, phases in (("map + unmap", STRATEGY_PHASES), ("with access", PHASES)):
         columns = []
@@ -101,7 +102,7 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
 
 
 def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[Panel]:
-    """Split what the strategy alone does, for one scope: by class, cache line and region."""
+    """Return what the strategy alone does in one scope, by class, cache line and region."""
     groups = []
     for title, counts in (
         ("instr by class", {kind: f"classes.{kind}" for kind in CLASSES}),
@@ -145,13 +146,13 @@ class Tables:
     records: list[Record]
     """one for each row"""
     costs: list[Panel]
-    """of all maps, then of spanning ones if there are any"""
+    """one of all maps, then one of spanning maps if there are any"""
     splits: list[Panel]
-    """how those of the last costs split by class of instruction and by region"""
+    """the last of ``costs`` split by class of instruction, by cache line and by region"""
 
 
 def tables(document: Document, relative_to: str) -> dict[str, Tables]:
-    """Return the tables of every architecture; ZsemuError if one has no such base of ratios."""
+    """Return the tables of every architecture; ZsemuError if one lacks the base of the ratios."""
     found = {}
     shown = _regions(document)
     for arch, records in by_arch(document).items():
@@ -202,7 +203,7 @@ def trouble(record: Record) -> str:
 
 
 def _group_lines(group: Group) -> list[str]:
-    """Title, headers and rows of a group, all of one width."""
+    """Return the title, the headers and the rows of a group as lines of equal width."""
     columns = []
     for column in group.columns:
         width = max(len(column.header), *(len(cell) for cell in column.cells))
@@ -247,10 +248,10 @@ def _text_tables(document: Document, relative_to: str, width: int, split: bool) 
 
 
 def text(document: Document, *, relative_to: str, width: int, split: bool = False) -> str:
-    """Return the whole page as text: tables, violations, definitions, provenance, limits.
+    """Return all of it as text: tables, violations, definitions, provenance, limits.
 
-    With ``split`` also by class of instruction, cache line and region of memory.
-    Tables are wider than ``width`` columns rather than cut; what is prose is wrapped.
+    With ``split`` there are also tables by class of instruction, cache line and region of memory.
+    Prose is wrapped at ``width`` columns; a table that is wider is not cut.
     """
     broken = violations(document)
     return "\n".join(
@@ -268,7 +269,7 @@ def text(document: Document, *, relative_to: str, width: int, split: bool = Fals
 
 
 def notes(document: Document, *, width: int) -> str:
-    """Return violations, provenance and limits as text: what stands beside CSV and JSON."""
+    """Return violations, provenance and limits as text, to accompany CSV and JSON."""
     prose = _wrapped([*provenance(document), LIMITS], width)
     return "\n".join([*violations(document), prose, ""])
 
@@ -289,7 +290,7 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown(document: Document, *, relative_to: str, split: bool = False) -> str:
-    """Return the same page as GitHub's Markdown."""
+    """Return what text() does as GitHub's Markdown."""
     lines = [heading(document), ""]
     for arch, one in tables(document, relative_to).items():
         for panel in [*one.costs, *(one.splits if split else [])]:
@@ -373,7 +374,7 @@ def definitions(document: Document, relative_to: str, *, split: bool = False) ->
 
 
 def repeats(document: Document) -> list[str]:
-    """Say on which architectures instructions do not compare; nothing where there are none."""
+    """Say on which architectures instructions do not compare, in one line or none."""
     repeat = [
         arch
         for arch in by_arch(document)
@@ -411,7 +412,7 @@ def provenance(document: Document) -> list[str]:
 
 
 def _whole_flags(flags: Sequence[str]) -> list[str]:
-    """Join what a flag takes to it: ``-target`` and its triple are one."""
+    """Join each flag with its argument: ``-target`` and its triple become one."""
     whole: list[str] = []
     for flag in flags:
         if whole and not flag.startswith("-"):

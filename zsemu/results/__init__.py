@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The document of counts that a run writes, and what is computed from it: limits, diff, baselines.
+"""Hold the document of counts that a run writes, its limits, its diff and its baselines.
 
-Imports of replay only the forms of what it counts and finds; never runs anything.
+Nothing here runs anything. Of replay only violations.py and spanning_costs.py may be imported: the
+forms in which a document holds what a replay found.
 """

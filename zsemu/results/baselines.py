@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Baselines: results kept under a name, to compare later ones with.
+"""Keep results under a name as a baseline, with which later results are compared.
 
-They lie in the directory that ZSEMU_BASELINES names, or else in ``.zsemu`` of the current one, as
-``NAME.json``: ordinary documents of results, for a repository or a CI's cache.
+A baseline is an ordinary document of results, ``NAME.json``, in the directory that ZSEMU_BASELINES
+names, or else in ``.zsemu`` of the current directory. It is meant to be committed to a repository
+or kept in the cache of a CI.
 """
 
 import os
@@ -17,19 +18,19 @@ _NAME: Final = re.compile(r"[\w][\w.-]*")
 
 
 def directory() -> Path:
-    """Return where baselines lie."""
+    """Return the directory of the baselines, which need not exist."""
     return Path(os.environ.get("ZSEMU_BASELINES") or ".zsemu")
 
 
 def path(name: str) -> Path:
-    """Return the file of a baseline, there or not; ZsemuError for what cannot be a name."""
+    """Return the file of a baseline, which need not exist; ZsemuError if the name cannot be one."""
     if not _NAME.fullmatch(name):
         raise ZsemuError(f"baseline {name!r}: a name is of letters, digits, '.', '_' and '-'")
     return directory() / f"{name}.json"
 
 
 def read(name: str) -> Document:
-    """Return a baseline; ZsemuError names those that there are."""
+    """Return a baseline; if there is none of that name, ZsemuError names those that there are."""
     file = path(name)
     if not file.is_file():
         known = ", ".join(sorted(one.stem for one in directory().glob("*.json"))) or "none"
@@ -41,7 +42,7 @@ def read(name: str) -> Document:
 
 
 def write(document: Document, name: str) -> Path:
-    """Keep results as a baseline, whole or not at all; return its file."""
+    """Write results as a baseline and return its file, which is written whole or not at all."""
     file = path(name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Diff: what moved from one document of results to another, and what of it is a regression.
+"""Compare two documents of results: which counts changed, and which changes are regressions.
 
-Without limits it is a regression if a strategy's own instructions or bytes rise, in any phase of
-its own, and with limits just what exceeds one. A violation that the base does not have is one in
-any case.
+With limits, a count that exceeds one is a regression, and no other is. Without limits, a count of
+WATCHED that rises in settle, map or unmap is one. A violation that the base does not have is always
+a regression.
 
-Cells are compared that both documents have; the others are named. Documents are refused whose
-counts would differ for another reason than the strategies: another compiler or other flags, another
-Unicorn, CPU model, recording, geometry or page size. Another version of zsemu is no such reason, as
-long as the schema is the same: it is named, since shipped strategies may have changed with it. Nor
-is another content of a user's own strategy: that is what one compares.
+Only the cells that both documents have are compared; the others are named. Two documents are
+refused if their counts would differ for another reason than the strategies: another compiler or
+other flags, another Unicorn, CPU model, recording, geometry or page size. Another version of zsemu
+with the same schema is only named, because shipped strategies may have changed with it. A user's
+own strategy may have another content: that is what one compares.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ from zsemu.results.document import SCALARS, Document, Record
 from zsemu.results.limits import Limit, value
 
 COUNTS: Final = (*SCALARS, "tlb_invalidates")
-"""what rows are about"""
+"""the counts of which there are rows"""
 WATCHED: Final = ("instructions", "bytes_loaded", "bytes_stored")
-"""what must not rise where there are no limits"""
+"""the counts that must not rise if no limits are given"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One count of one cell, before and after."""
+    """One count of one cell in the base and in the new results."""
 
     arch: str
     strategy: str
@@ -40,62 +40,63 @@ class Row:
     """``strategy`` for settle, map and unmap together"""
     count: str
     old: int | None
-    """None: the base has no such cell"""
+    """None if the base does not have the cell"""
     new: int
     regression: str
-    """why it is one: the limit, or ``rise``; empty if it is none"""
+    """the limit that is exceeded, or ``rise`` without limits; empty if this is no regression"""
 
     @property
     def percent(self) -> float | None:
-        """How much it rose, in percent of the old count; None from nothing."""
+        """The rise in percent of the old count; None if that is 0 or not there."""
         return 100 * (self.new - self.old) / self.old if self.old else None
 
     @property
     def factor(self) -> float | None:
-        """The new count over the old one; None from nothing."""
+        """The new count over the old one; None if the old one is 0 or not there."""
         return self.new / self.old if self.old else None
 
 
 @dataclass(frozen=True)
 class Breakage:
-    """A cell that has violations now which it had not."""
+    """A cell with violations that the base does not have."""
 
     arch: str
     strategy: str
     trace: str
     text: str
-    """the first of them, in words"""
+    """the first of these violations, in words"""
     count: int
+    """how many violations the cell has, or how many more if all kinds are known from the base"""
 
 
 @dataclass(frozen=True)
 class Diff:
-    """All that was compared."""
+    """What comparing two documents found."""
 
     rows: tuple[Row, ...]
-    """every count of every cell that both have, in the order of the new document"""
+    """each count of each cell that both documents have, in the order of the new one"""
     breakages: tuple[Breakage, ...]
     only_base: tuple[str, ...]
     only_new: tuple[str, ...]
-    """cells, as ``arch strategy trace``"""
+    """the cells that only one document has, as ``arch strategy trace``"""
     notes: tuple[str, ...]
-    """what differs beside the counts, without making them incomparable or with ``force``"""
+    """what else differs, a line each: what ``force`` has overridden, and the version of zsemu"""
 
     @property
     def moved(self) -> tuple[Row, ...]:
-        """The rows whose count changed, and those that exceed a limit anyway."""
+        """The rows whose count changed, and those that exceed a limit although it did not."""
         return tuple(row for row in self.rows if row.old != row.new or row.regression)
 
     @property
     def regressions(self) -> int:
-        """How many rows and cells are one."""
+        """How many rows and cells are regressions."""
         return sum(bool(row.regression) for row in self.rows) + len(self.breakages)
 
 
 def differences(base: Document, new: Document) -> list[str]:
     """Return why the counts of two documents must not be compared, a line each.
 
-    Without records yet, as far as their provenance tells.
+    If a document has no records yet, its provenance alone is compared.
     """
     found: list[str] = []
 
@@ -149,9 +150,10 @@ def diff(
     scopes: Sequence[str] = ("total",),
     force: bool = False,
 ) -> Diff:
-    """Compare two documents. ZsemuError if they must not be, unless by ``force``.
+    """Compare two documents.
 
-    And if they have no cell in common, or a limit is for no cell.
+    ZsemuError if they have no cell in common, if a limit is for no cell, and if their counts must
+    not be compared, unless ``force`` is given.
     """
     records = {record.cell: record for record in base.records}
     here = {record.cell for record in new.records}
@@ -193,10 +195,10 @@ def _breakages(before: Record | None, record: Record) -> Iterator[Breakage]:
 def cell_rows(
     before: Record | None, record: Record, limits: Sequence[Limit], scopes: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield the rows of one cell, none if it is not intact.
+    """Yield the rows of one cell; there are none if the new record has violations.
 
-    Without a base, or one that is not intact, only those that exceed a ceiling. ZsemuError for an
-    unknown scope.
+    Where the base has no record of the cell, or one with violations, only counts are yielded that
+    exceed a limit of the form ``COUNT=MOST``. ZsemuError for an unknown scope.
     """
     for scope in scopes:
         if scope not in SCOPES:

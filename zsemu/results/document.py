@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results: one JSON document a run, from which every table, report and gate is made.
+"""Define the document of a run: the JSON from which every table, report and CI gate is made.
 
 The document, in the order in which it is written::
 
@@ -14,20 +14,20 @@ The document, in the order in which it is written::
         arch, strategy, trace
         geometry, page_size the ones replayed under; the recording's own are with the trace
         operations, maps, spanning_maps
-        scope_maps.<scope>  maps and unmaps of each scope: what makes a mean of its counts
+        scope_maps.<scope>  maps of each scope: counts divided by it are means per map and unmap
         shapes              distinct shapes measured, each multiplied by how often it occurs; 0 if
-                            what the strategy costs is no function of its shape, so that every
+                            the cost of the strategy is no function of the shape, so that every
                             operation was observed
-        violation_count     and the first of them:
-        violations[]        the fields of zsemu.violations.Violation
+        violation_count     how many violations there were
+        violations[]        the first of them; the fields of zsemu.replay.violations.Violation
         counts              null after a violation, else counts.<phase>.<scope>.<count>
         by_shape            null after a violation, else what spanning maps cost by where the end of
                             the page falls: by_shape.<read|write|update>.<field>, a list with a
                             number for each row; the fields are those of zsemu.replay.spanning_costs
 
-Phases, scopes and counts are those of zsemu.counts; all counts are sums. Numbers are integers.
-Two runs of the same input give the same bytes: there are no times, host names, paths or job counts
-in a document.
+Phases, scopes and counts are those of zsemu.counts. All counts are sums and integers. Two
+runs of the same input give the same bytes: a document holds no times, host names, paths or job
+counts.
 
 Readers ignore fields that they do not know. A change of what a field means changes ``schema``.
 """
@@ -63,7 +63,7 @@ PATHS: Final = (
     *(f"classes.{kind}" for kind in CLASSES),
     *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
-"""every count, as Record.sum() names it"""
+"""the path of every count, as Record.sum() takes it"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Compiler:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a trace comes from: its content, and what it says of itself."""
+    """The identity of a trace: the digest of its content, and its own metadata."""
 
     sha256: str
     kernel: str
@@ -86,7 +86,7 @@ class Source:
 
     @property
     def recorded_on(self) -> str:
-        """In words: ``Linux 6.1.176``; a generated trace has no version there."""
+        """The kernel, such as ``Linux 6.1.176``; ``not recorded`` if ``kernel`` is no version."""
         return f"Linux {self.kernel}" if self.kernel[:1].isdigit() else "not recorded"
 
 
@@ -123,7 +123,7 @@ class Record:
 
     @property
     def cell(self) -> tuple[str, str, str]:
-        """What it is of: arch, strategy, trace; once in a document."""
+        """Architecture, strategy and trace; no two records of a document have the same."""
         return self.arch, self.strategy, self.trace
 
     @property
@@ -149,7 +149,7 @@ class Record:
         return total
 
     def mean(self, count: str, scope: str = "total", phases: Iterable[str] = PHASES) -> float:
-        """Return ``sum()`` per map and unmap of the scope; KeyError also if it has none."""
+        """Return sum() per map and unmap of the scope; KeyError also for a scope without maps."""
         maps = self.scope_maps[scope]
         if not maps:
             raise KeyError(scope)
@@ -158,7 +158,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Document:
-    """One run."""
+    """The results of one run: what they depend on, and a record for each cell."""
 
     provenance: Provenance
     records: tuple[Record, ...]
@@ -203,12 +203,12 @@ def dumps(document: Document) -> str:
     """Return the document as JSON; equal documents give equal text."""
     data = {"schema": document.schema, **asdict(document)}
     text = json.dumps(data, indent=1, ensure_ascii=False)
-    # A column of numbers on one line.
+    # A list of numbers takes one line.
     return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
 def save(document: Document, path: str | Path) -> None:
-    """Write the document, whole or not at all; ZsemuError if it cannot be written."""
+    """Write the document whole or not at all; ZsemuError if it cannot be written."""
     try:
         with replacing(Path(path)) as stream:
             stream.write(dumps(document).encode())
@@ -217,7 +217,7 @@ def save(document: Document, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Document:
-    """Read a document; ZsemuError if the file is not one, or one of another schema."""
+    """Read a document; ZsemuError if the file holds none, or one of another schema."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -226,7 +226,7 @@ def load(path: str | Path) -> Document:
 
 
 def loads(text: str, name: str) -> Document:
-    """Parse a document; ``name`` says in errors whose text it is."""
+    """Parse a document; ``name`` is what errors call the text, such as its file."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -259,9 +259,9 @@ def _wrong(where: str, expected: str) -> ZsemuError:
 
 
 def parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON, any field
-    """Turn JSON into a value of a type, however deep: the fields' of dataclasses.
+    """Turn parsed JSON into a value of the type ``kind``, and so the fields of dataclasses.
 
-    ``where`` says in errors what it is of. ZsemuError if it is of another type.
+    ``where`` is what errors call the value. ZsemuError if the JSON does not fit the type.
     """
     if is_dataclass(kind):
         if not isinstance(data, dict):
@@ -295,7 +295,7 @@ def parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON, 
 
 
 def _check(record: Record, where: str) -> None:
-    """See that a record holds all that is promised of it, and does not contradict itself."""
+    """Raise ZsemuError if a record lacks something, or contradicts itself."""
     maps = record.scope_maps
     if set(maps) != set(SCOPES):
         raise _wrong(f"{where}.scope_maps", f"of the scopes {', '.join(SCOPES)}")

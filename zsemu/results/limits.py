@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Limits: how much a count may rise, as the command line and tests give them.
+"""Parse the limits that the command line and tests set on counts, and apply them to records.
 
 A limit is written ``[ARCH/STRATEGY:][PHASE.]COUNT=BOUND``:
 
 ``ARCH/STRATEGY``
-    which cells it is for: shell patterns, ``*/*`` if left out
+    which cells the limit is for: two shell patterns, ``*/*`` if left out
 ``PHASE``
-    settle, map, access or unmap; if left out, what the strategy does: the sum of settle, map, unmap
+    settle, map, access or unmap; if left out, the sum of settle, map and unmap, which is what the
+    strategy itself does
 ``COUNT``
     a count of results (zsemu.results.document): ``instructions``, ``tlb_invalidates.page_local``,
     ``regions.pool.bytes_loaded``, ``classes.branch``; or ``bytes``, those loaded and stored
 ``BOUND``
-    ``5%`` may rise by that share of the old count, ``+100`` by that much; ``10000`` is the most it
-    may be, whatever it was
+    ``5%``: the count may rise by that share of the old count; ``+100``: it may rise by that much;
+    ``10000``: it may be no more than that, whatever the old count is
 """
 
 import re
@@ -26,43 +27,46 @@ from zsemu.results.document import PATHS, SCALARS, Record
 
 BYTES: Final = "bytes"
 COUNTS: Final = (*PATHS, BYTES, "tlb_invalidates")
-"""what a limit can name"""
+"""every count that a limit can name"""
 
 _BOUND: Final = re.compile(r"(?P<share>\d+(\.\d+)?)%|\+(?P<rise>\d+)|(?P<most>\d+)")
 _EXAMPLE: Final = "such as map.instructions=5%, stores=+100 or arm/copy*:bytes=10000"
 
 
 def value(record: Record, count: str, phases: tuple[str, ...], scope: str = "total") -> int:
-    """Return a count of COUNTS summed over phases; KeyError after a violation."""
+    """Return one of COUNTS, summed over phases; KeyError if the record has a violation."""
     names = ("bytes_loaded", "bytes_stored") if count == BYTES else (count,)
     return sum(record.sum(name, scope, phases) for name in names)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One limit."""
+    """An upper bound of one count of the cells that match two patterns."""
 
     text: str
-    """as it was given"""
+    """the limit as the user wrote it"""
     arch: str
     strategy: str
-    """patterns"""
+    """shell patterns"""
     phases: tuple[str, ...]
+    """whose sum is bounded"""
     count: str
+    """one of COUNTS"""
     kind: Literal["share", "rise", "most"]
     bound: float
+    """by ``kind``: percent of the old count, a number above it, or the highest count"""
 
     def applies(self, record: Record) -> bool:
-        """Return whether it is for this cell."""
+        """Return whether the limit is for this cell."""
         return fnmatchcase(record.arch, self.arch) and fnmatchcase(record.strategy, self.strategy)
 
     @property
     def needs_base(self) -> bool:
-        """Whether it says something only of a rise."""
+        """Whether the limit bounds a rise, so that it says nothing without an old count."""
         return self.kind != "most"
 
     def most(self, old: int | None) -> float:
-        """Return the highest count it allows; ``old`` is the base's, None if there is none."""
+        """Return the highest count allowed; ``old`` is that of the base, None if it has none."""
         if self.kind == "most":
             return self.bound
         if old is None:
@@ -70,16 +74,16 @@ class Limit:
         return old * (1 + self.bound / 100) if self.kind == "share" else old + self.bound
 
     def exceeded(self, old: int | None, new: int) -> bool:
-        """Return whether ``new`` is more than it allows."""
+        """Return whether ``new`` is above the limit."""
         if self.kind == "share":
             assert old is not None or self.most(old)
-            # Not by way of a rounded product: 5 % of 100 is 5.
+            # Not as a product with 1.05, which is rounded: 5 % above 100 is exactly 105.
             return 100 * (new - (old or 0)) > self.bound * (old or 0)
         return new > self.most(old)
 
 
 def parse(text: str) -> Limit:
-    """Return the limit that a text stands for; ZsemuError says what is wrong with it."""
+    """Return the limit that a text describes; ZsemuError says what is wrong with the text."""
     left, equals, bound = text.rpartition("=")
     cells, colon, path = left.rpartition(":")
     arch, slash, strategy = cells.partition("/") if colon else ("*", "/", "*")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the verbs start: cells of a matrix or a check in parallel processes, sweeps, the doctor.
+"""Run what the verbs ask for: comparisons, sweeps, checks, annotations, the doctor.
 
-Imports everything but the command line.
+Each runs its cells in parallel processes or on a cluster where that pays. The modules may import
+everything but the command line, the Python API and the pytest plugin.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Annotate: replays one cell of the matrix, or two, and lists what each instruction did."""
+"""Replay one cell of the matrix, or two, and list what each instruction did."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,8 +28,8 @@ def annotate(
 ) -> tuple[Listing, ...]:
     """Return a listing for each architecture and strategy of a request.
 
-    What is counted is the operations of one of counts.SCOPES in the request's trace, or one
-    ``shape`` instead. ZsemuError for a strategy that does not compile, or no such slot.
+    The operations of one of counts.SCOPES in the request's trace are counted, or one ``shape``
+    instead. ZsemuError for a strategy that does not compile, or no such slot.
     """
     watch = watch or Stages()
     cells = [(arch, name) for arch in request.archs for name in request.strategies]
@@ -90,7 +90,7 @@ def _shape(request: Request, image: Image, shape: Shape) -> tuple[Profile, str]:
 def annotation(
     request: Request, listings: tuple[Listing, ...], *, shape: str | None, phases: Sequence[str]
 ) -> Annotation:
-    """Say what listings of a request are of."""
+    """Return the listings of a request with what was replayed for them."""
     made = provenance(request)
     if shape:
         made, subject = replace(made, traces={}), f"shape {shape}"

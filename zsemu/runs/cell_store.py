@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cells: what a sweep has computed, each in a file named for everything that it depends on.
+"""Store the records that a sweep has computed, each in a file named after all it depends on.
 
 A file is JSON::
 
-    key         what the cell depends on, by name: see identify()
+    key         what the record depends on, by name: see identify()
     sha256      of the text of the document
     document    as in zsemu.results.document, with this one record
 
-It is written whole or not at all, and what does not agree with its sum is as if it were not there.
+A file is written whole or not at all. A file whose sum does not match is ignored, so that its cell
+is computed again.
 """
 
 import hashlib
@@ -31,12 +32,15 @@ from zsemu.runs.request import Request, provenance
 Key = dict[str, str]
 
 _NAMED: Final = ("arch", "strategy", "compiler family", "optimisation", "geometry", "page size")
-"""what the name of a file says in words"""
+"""the parts of a key that are written out in the name of the file"""
 
 
 @cache
 def sources_digest() -> str:
-    """Digest the sources of zsemu but for the command line: between two versions they change."""
+    """Return the SHA-256 of the sources of zsemu without the command line.
+
+    They are part of every key, because they may change while the version stays the same.
+    """
     package = Path(zsemu.__file__).parent
     digest = hashlib.sha256()
     for path in sorted([*package.rglob("*.py"), *package.glob("guest/native/*.c")]):
@@ -51,8 +55,9 @@ def sources_digest() -> str:
 def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
     """Return everything that the record of a cell depends on, by name.
 
-    ``trace_digest`` is that of the request's trace; digesting a long one takes its time. The same
-    on every machine on which the record would be the same. ZsemuError for a missing compiler.
+    ``trace_digest`` is the digest of the request's trace, which takes long to compute for a long
+    trace. The key is the same on every machine on which the record would be the same. ZsemuError
+    for a missing compiler.
     """
     alone = replace(request, archs=(arch,), strategies={name: request.strategies[name]})
     made_by = provenance(alone)
@@ -88,7 +93,7 @@ def digest(key: Key) -> str:
 
 
 class Store:
-    """A directory of cells; made if need be."""
+    """A directory of records, which is made if it does not exist."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -101,12 +106,12 @@ class Store:
             ) from error
 
     def path(self, key: Key) -> Path:
-        """Return the file of a cell, which need not be there."""
+        """Return the file of a cell, which need not exist."""
         words = "-".join(key[name].replace("/", "_") for name in _NAMED)
         return self._directory / f"{words}-{digest(key)[:24]}.json"
 
     def load(self, key: Key) -> Record | None:
-        """Return the record of a cell; None if it is not there, or its file is damaged."""
+        """Return the record of a cell; None if it is not stored, or its file is damaged."""
         path = self.path(key)
         try:
             data = json.loads(path.read_bytes())
@@ -121,7 +126,7 @@ class Store:
         return record
 
     def save(self, key: Key, request: Request, record: Record) -> None:
-        """Keep the record of a cell of a request."""
+        """Store the record of a cell; ``request`` is the one that it was computed for."""
         alone = {record.strategy: request.strategies[record.strategy]}
         made_by = provenance(replace(request, archs=(record.arch,), strategies=alone))
         document = Document(made_by, (record,))

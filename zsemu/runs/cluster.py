@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cluster: joblib's Dask backend, made to lose nothing, and what a worker elsewhere has not got.
+"""Send tasks to the workers of a Dask scheduler, and bring them the files that they lack.
 
-Needs the extra ``zsemu[cluster]``. Imported on the workers, too.
+Tasks go through joblib's Dask backend, which is changed so that no task is lost. The module needs
+the extra ``zsemu[cluster]``, and the workers import it as well.
 """
 
 import asyncio
@@ -23,14 +24,14 @@ from zsemu.paths import replacing
 from zsemu.runs.sweep_worker import delivered
 
 PATIENCE: Final = 10
-"""seconds in which scheduler and workers must answer; joblib's own for workers"""
+"""seconds in which the scheduler and a worker must answer; joblib waits as long for workers"""
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
-    """Brings a file to every worker, those that come later as well: what Dask calls a plugin.
+    """Brings a file to every worker, also to those that join later. Dask calls this a plugin.
 
-    As an argument of the tasks it would travel with each of them; as data scattered once it would
-    be lost with the one worker that holds it.
+    If the file were an argument of the tasks, it would travel with each of them. If it were
+    scattered as data, it would be lost with the one worker that holds it.
     """
 
     def __init__(self, name: str, file: str, content: bytes) -> None:
@@ -48,16 +49,16 @@ class Delivery(WorkerPlugin):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Lost:
-    """A task that gave no result, nor raised anything of its own."""
+    """A task that Dask gave up: it gave no result and raised nothing itself."""
 
     error: BaseException
 
 
 class _Backend(DaskDistributedBackend):  # type: ignore[misc]
-    """joblib's Dask backend, without two traps of joblib 1.6.
+    """joblib's Dask backend without two faults that it has in joblib 1.6.
 
-    It waits for ever for a task that Dask has given up, of which it is not told. And it computes
-    all in this process where the cluster has one thread, as it may have to begin with.
+    That backend waits for ever for a task that Dask has given up, because Dask does not tell it.
+    And it computes everything in this process if the cluster has only one thread when it begins.
     """
 
     def effective_n_jobs(self, n_jobs: int) -> int:
@@ -78,7 +79,7 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]
         if isinstance(out, _Lost):
             out = out.error
         if isinstance(out, (KilledWorker, CancelledError, asyncio.CancelledError)):
-            # As joblib's own processes say it.
+            # The error that joblib raises when one of its own processes dies.
             raise TerminatedWorkerError(str(out)) from out
         if isinstance(out, BaseException):
             raise ZsemuError(
@@ -121,7 +122,7 @@ class Cluster:
 
         TerminatedWorkerError if Dask gives a task up.
         """
-        # All at once, so that workers that come later get some, too.
+        # All tasks are sent at once, so that workers that join later get some.
         return Parallel(
             n_jobs=-1,
             backend=_Backend(client=self.client),
@@ -141,7 +142,7 @@ def connect(address: str) -> Iterator[Cluster]:
 
     When the connection ends, Dask drops what has not begun.
     """
-    # What matters of that is raised here, in one line.
+    # Dask would log at length what is raised below in one line.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)

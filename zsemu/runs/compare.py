@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compare: the matrix of architectures and strategies over one trace, in parallel processes."""
+"""Replay a trace through each strategy on each architecture, in parallel processes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry
 
 _LAST: Final = ("pgtable", "readwrite", "sg")
-"""the strategies whose replay is short: best run when there is nothing left to run beside them"""
+"""strategies whose replay is short: run last, they fill the time in which a long one ends"""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A pool of worker processes that ends at once: on Ctrl-C, on an error, when a worker dies.
+"""Run tasks in worker processes that end at once: on Ctrl-C, on an error, when a worker dies.
 
 Python's own executors wait for what is running and, on Ctrl-C, leave it running. Here every worker
 leads a process group of its own, so that the terminal's Ctrl-C reaches only the parent, which ends
@@ -26,7 +26,7 @@ from zsemu.errors import ZsemuError
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _GRACE: Final = 0.5
-"""seconds that workers have to clear away what they were writing"""
+"""seconds in which workers may remove what they were writing"""
 
 _ADVANCED, _DONE, _FAILED = range(3)
 
@@ -35,11 +35,11 @@ _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
 
 Report = Callable[[int], None]
-"""What a task calls to say how much more of it is done."""
+"""what a task calls with the amount of its work that is done since the last call"""
 
 
 class Watch:
-    """Is told how tasks go on, by name; this one does nothing with it."""
+    """Is told the progress of tasks by their names; this class ignores it."""
 
     def started(self, name: str) -> None:
         """Hear that a worker has taken up the task."""
@@ -52,7 +52,7 @@ class Watch:
 
 
 class Stages(Watch):
-    """A Watch that is also told what the tasks are about; this one ignores that as well."""
+    """A Watch that is also told which stage of the work begins; this class ignores that, too."""
 
     def stage(self, title: str, total: int) -> None:
         """Hear that tasks begin that will advance by ``total`` together."""
@@ -60,9 +60,10 @@ class Stages(Watch):
 
 @contextmanager
 def _deferred() -> Iterator[None]:
-    """Hold signals back: from this process until the end, from one started meanwhile until it asks.
+    """Hold Ctrl-C and SIGTERM back while a process is started.
 
-    Otherwise Ctrl-C could strike between the start of a process and the note that there is one.
+    This process gets them at the end, the new process when it unblocks them. Otherwise Ctrl-C could
+    strike after the process has started and before it is entered in the list of workers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -72,7 +73,8 @@ def _deferred() -> Iterator[None]:
     def defer(number: int, frame: FrameType | None) -> None:
         pending.append(number)
 
-    # Both: another thread may take what this one masks, and only the mask is inherited.
+    # Handlers and mask: another thread may take a signal that this one masks, and a new process
+    # inherits only the mask.
     previous = {each: signal.signal(each, defer) for each in _SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -90,7 +92,7 @@ def _serve(connection: Connection) -> None:
     """Carry out tasks until the parent closes its end, in a worker."""
     os.setpgid(0, 0)
     try:
-        # Between tasks the end of the connection is enough, and nothing has to be cleared away.
+        # Between tasks, the end of the connection ends this process, which has nothing to remove.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -118,9 +120,10 @@ def _serve(connection: Connection) -> None:
 
 
 class _Worker:
-    """One process. It is given little to start with.
+    """One process, which is given its context over a connection and not as an argument.
 
-    What does not fit into a pipe would block the parent for ever if the process died meanwhile.
+    If the process died while it starts, an argument that does not fit into the pipe would block the
+    parent for ever.
     """
 
     def __init__(self) -> None:
@@ -138,7 +141,7 @@ class _Worker:
         try:
             os.killpg(self.process.pid, number)
         except ProcessLookupError:
-            # So young that it leads no group yet; but then it has nothing to clear away, either.
+            # It leads no group yet; then it has not begun to write anything, either.
             self.process.kill()
 
     def death(self, name: str) -> ZsemuError:
@@ -196,9 +199,9 @@ class Pool(Generic[_Context]):
         """Call ``function(context, argument, report)`` for every task, each in some worker.
 
         ``tasks`` maps names, which progress and errors show, to arguments, and is begun in its
-        order. The results have the names and order of the tasks. ``function`` is one that pickle
-        can name. Of several tasks that raise ZsemuError, the first in order is heard, and no task
-        is begun any more; ZsemuError also if a worker dies.
+        order. The results have the names and the order of the tasks. pickle must be able to name
+        ``function``. If tasks raise ZsemuError, no further task is begun, and the error of the
+        first of them in order is raised. ZsemuError also if a worker dies.
         """
         watch = watch or Watch()
         names = list(tasks)
@@ -228,13 +231,13 @@ class Pool(Generic[_Context]):
                 else:
                     results[index] = value
                     watch.finished(names[index])
-            # What is earlier in order may fail yet.
+            # A task that is earlier in order may still fail.
             if failures and not any(index < min(failures) for index, _ in busy.values()):
                 raise failures[min(failures)]
         return {name: results[index] for index, name in enumerate(names)}
 
     def _start(self, name: str) -> _Worker:
-        # When it starts, it unblocks the signals that _deferred() blocks.
+        # Before _deferred(): starting the tracker unblocks the signals that _deferred() blocks.
         resource_tracker.ensure_running()
         with _deferred():
             worker = _Worker()

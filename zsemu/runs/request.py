@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Requests: which cells of the matrix are wanted, over which trace, and what cannot be compared."""
+"""Describe which cells of the matrix are wanted, over which trace, and refuse what cannot be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
 _FIRST: Final = 1 << 12
-"""operations among which a map is looked for at a time"""
+"""operations that are read at a time to find out whether a trace maps anything"""
 
 
 def label(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
-    """Give every strategy the name that results have for it, in order, each once.
+    """Return the strategies, each once and in order, by the names that results have for them.
 
-    A user's own is named as its file, ``mine.c``: no shipped one has such a name. Two files of one
-    name are told apart by their content.
+    A user's own strategy is named after its file, such as ``mine.c``; no shipped one has such a
+    name. Two files of the same name get a part of the digest of their content behind it.
     """
     distinct = list(dict.fromkeys(strategies))
     labels: dict[str, Strategy] = {}
@@ -42,7 +42,7 @@ def label(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
 
 @dataclass(frozen=True)
 class Request:
-    """What to compare; every worker gets a copy."""
+    """What to replay, and how to compile it; every worker gets a copy."""
 
     archs: tuple[str, ...]
     strategies: dict[str, Strategy]
@@ -55,7 +55,7 @@ class Request:
 
     @property
     def page_shift(self) -> int:
-        """Of ``page_size``."""
+        """The binary logarithm of ``page_size``."""
         return self.page_size.bit_length() - 1
 
     def geometry_for(self, target: Target) -> Geometry:
@@ -81,13 +81,15 @@ def request(
     cc: str = "zig",
     optimisation: str = "O2",
 ) -> Request:
-    """Return the request for what users name: no architecture is all, no geometry the trace's.
+    """Return the request for what a user names.
+
+    No architecture stands for all of them, and no geometry for that of the trace's kernel.
 
     ZsemuError for an unknown architecture or trace, and if ``operations`` is not positive.
     """
     if operations is not None and operations < 1:
         raise ZsemuError(f"{operations} operations: choose 1 or more")
-    # Before the trace: what is quickly seen to be wrong is said at once.
+    # Before the trace is read, which may take long.
     for name in archs:
         target(name)
     if isinstance(trace, str | Path):
@@ -104,7 +106,7 @@ def request(
 
 
 def check(request: Request) -> None:
-    """Raise ZsemuError for what cannot be compared, as far as that is seen without a compiler."""
+    """Raise ZsemuError if a request cannot be replayed, as far as no compiler is needed to see."""
     trace = request.trace
     if not any(part.trace.maps.any() for part in trace.parts(_FIRST)):
         raise ZsemuError(
@@ -123,12 +125,12 @@ def check(request: Request) -> None:
 
 
 def has_pages(target: Target, strategy: Strategy, page_size: int) -> bool:
-    """Say whether a target's MMU has the pages that a strategy needs, if it needs any."""
+    """Return whether a target's MMU has pages of this size, or the strategy maps none."""
     return page_size in (1 << shift for shift in target.page_shifts) or not strategy.needs_window
 
 
 def provenance(request: Request) -> Provenance:
-    """Return what the results of a request depend on; its compilers must be there."""
+    """Return what the results of a request depend on; ZsemuError for a missing compiler."""
     compilers = {}
     for arch in request.archs:
         one = target(arch)
@@ -156,7 +158,7 @@ def provenance(request: Request) -> Provenance:
 
 
 def warnings(request: Request) -> list[str]:
-    """Return in what the choice of geometry and page size misleads on this trace, a line each."""
+    """Return how the chosen geometry or page size misleads on this trace, a line each."""
     metadata, name = request.trace.metadata, request.trace.name
     if request.page_size != metadata.page_size:
         return [
