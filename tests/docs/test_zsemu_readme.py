@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""zsemu/README.md: its programs run, its table is complete, its CI job does what it says.
+"""Tests that the programs in zsemu/README.md run, and that its CI job does what it says.
 
-The test file in it is tested in test_pytest_plugin.py.
+Its test file for pytest is tested in tests/test_pytest_plugin.py.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from samples import versions
 
 import zsemu
 
-README = (Path(zsemu.__file__).parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "zsemu" / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -94,6 +97,7 @@ def test_step_by_step(place: Path) -> None:
 # The job. What GitHub itself does is done here by hand, and only that.
 
 (JOB,) = blocks("yaml")
+INSTALL = 'pip install "$ZSEMU"'
 
 # A small case instead of a large one; all else as in the file.
 SHIM = """#!/bin/sh
@@ -141,7 +145,7 @@ class GitHub:
                 continue
             if "uses" in step:
                 self._use(step["uses"], step.get("with", {}), work, text)
-            elif not step["run"].startswith("pip install"):
+            elif step["run"] != INSTALL:
                 done = subprocess.run(
                     ["bash", "-e", "-c", step["run"]],
                     cwd=work,
@@ -220,5 +224,49 @@ def test_ci(tmp_path: Path) -> None:
     assert "wrong bytes" in log and "# Compare" not in log
 
 
-def test_the_job_installs_this_version() -> None:
-    assert f"pip install zsemu=={zsemu.__version__}\n" in JOB
+def repository(folder: Path) -> str:
+    """Commit what pip needs of this checkout to a repository, and return the commit."""
+    for name in ("zsemu", "arch", "traces"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "test"]):
+        subprocess.run(["git", *who, *command], cwd=folder, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.external  # bash, git, and a package index for the build
+@pytest.mark.parametrize("origin", ["Git address", "checkout"])
+def test_the_job_installs_what_its_variable_names(origin: str, tmp_path: Path) -> None:
+    """Its dependencies are left out; test_packaging.py installs them."""
+    job = yaml.safe_load(JOB)
+    (step,) = (step for step in job["jobs"]["zsemu"]["steps"] if step.get("name") == "Install")
+    assert step["run"] == INSTALL
+    assert re.fullmatch(r"git\+https://\S+@COMMIT", job["env"]["ZSEMU"])
+    checkout = tmp_path / "checkout"
+    commit = repository(checkout)
+    address = f"git+file://{checkout}@{commit}" if origin == "Git address" else str(checkout)
+    venv.create(tmp_path / "venv", with_pip=True)
+    python, folder = tmp_path / "venv" / "bin" / "python", tmp_path / "bin"
+    folder.mkdir()
+    shim = folder / "pip"
+    # An option on the command line is not for the build, as a variable would be.
+    shim.write_text(f'#!/bin/sh\nexec {python} -m pip "$@" --quiet --no-deps\n')
+    shim.chmod(0o755)
+    hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden} | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "ZSEMU": address,
+    }
+    script = f"{step['run']} && cd / && {python} -c 'import zsemu; print(zsemu.__file__)'"
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    package = Path(done.stdout.splitlines()[-1]).parent
+    assert package.is_relative_to(tmp_path / "venv")
+    assert (package / "data" / "arch" / "zs.h").is_file()
