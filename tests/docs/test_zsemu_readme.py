@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,19 @@ def test_every_name_is_in_the_table() -> None:
     first = [row.split("|")[1] for row in table.splitlines()]
     named = [name for cell in first for name in re.findall(r"`(\w+)(?:\(\))?`", cell)]
     assert sorted(named) == sorted(zsemu.__all__)
+
+
+def test_the_picture_shows_the_layers_that_are_enforced() -> None:
+    """Row by row, every folder and module of the package."""
+    rows = re.findall(r"^[^+\n]*?\| (.*)\|$", blocks("")[0], re.MULTILINE)
+    shown = [re.findall(r"(?:^|\| )(\w+)(?:/|\.py) ", row) for row in rows]
+    contract, *others = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
+        "importlinter"
+    ]["contracts"]
+    assert others == []
+    assert shown == [re.split(" [:|] ", layer) for layer in contract["layers"]]
+    for name in (name for row in shown for name in row):
+        assert (ROOT / "zsemu" / name).is_dir() or (ROOT / "zsemu" / f"{name}.py").is_file()
 
 
 def test_there_are_three_programs() -> None:

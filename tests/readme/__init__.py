@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The figures in the README: blocks rendered from results that documented commands write.
+"""Renders the figures in the READMEs from results that documented commands write.
 
 The results are ``NAME.json`` beside this file: what is shown (kept.py) of what this writes::
 
@@ -11,7 +11,7 @@ The plot is ``boundary.svg``, one of those that this writes::
 
 ``python -m readme NAME.json ...`` brings both here, and the figures into the READMEs.
 
-A block in the README stands behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
+A block stands in one of PAGES behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
 """
 
 import re
@@ -32,8 +32,9 @@ from zsemu.results.document import Document, Record
 
 HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"
-SHOWN: Final = ("x86_64", "aarch64")
-"""architectures whose costs the README shows"""
+REFERENCE: Final = README.parent / "zsemu" / "README.md"
+PAGES: Final = (README, REFERENCE)
+"""files that hold blocks"""
 PLOT: Final = HERE / "boundary.svg"
 PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
 PLOTTED_TRACE: Final = "sqlite-lzo-rle"
@@ -62,10 +63,10 @@ def records(trace: str) -> dict[tuple[str, str], Record]:
     return {(record.arch, record.strategy): record for record in results(trace).records}
 
 
-def costs(trace: str) -> str:
-    """Return what ``zsemu compare`` prints above the definitions, for SHOWN."""
+def costs(trace: str, arch: str) -> str:
+    """Return what ``zsemu compare --arch`` prints above the definitions."""
     whole = results(trace)
-    shown = replace(whole, records=tuple(r for r in whole.records if r.arch in SHOWN))
+    shown = replace(whole, records=tuple(r for r in whole.records if r.arch == arch))
     return text(shown, relative_to="copy", width=80).partition("\n\nAll figures")[0] + "\n"
 
 
@@ -96,7 +97,8 @@ def by_mode(trace: str, scope: str) -> str:
 
 
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
-    "costs": lambda: costs("sqlite-lzo-rle"),
+    "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
+    "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
     "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),
     "reads": lambda: by_mode("sqlite-lzo-rle", "spanning_read"),
     "writes": lambda: by_mode("sqlite-lzo-rle", "spanning_write"),
@@ -119,5 +121,5 @@ def plot() -> bytes:
 
 
 def rendered(page: str) -> str:
-    """Return the README with its blocks as the results have them; KeyError for an unknown one."""
+    """Return a page with its blocks as the results have them; KeyError for an unknown block."""
     return _BLOCK.sub(lambda found: found[1] + BLOCKS[found[2]](), page)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Writes the figures of results into the README, and the plot beside this file.
+"""Writes the figures of results into the READMEs, and the plot beside this file.
 
 Arguments are documents as zsemu compare --json writes them, each named after its trace; what is
 shown of them is kept beside this file first.
@@ -15,8 +15,9 @@ from zsemu.results.document import load
 for name in sys.argv[1:]:
     readme.keep(Path(name).stem, load(name))
 
-page = readme.rendered(readme.README.read_text())
-with replacing(readme.README) as stream:
-    stream.write(page.encode())
+for path in readme.PAGES:
+    page = readme.rendered(path.read_text())
+    with replacing(path) as stream:
+        stream.write(page.encode())
 with replacing(readme.PLOT) as stream:
     stream.write(readme.plot())
