@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of zsemu/docs/."""
+"""Tests of the READMEs, of what pip installs, and of the configuration of pre-commit."""
