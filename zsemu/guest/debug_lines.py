@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lines: which line of which source file an instruction is from, as DWARF has it, and its text.
+"""Source lines: the file and line that an instruction was compiled from, and the text of that line.
 
-An image comes from a cache, and the paths in it are those of the build that made it. But files of
-other content would have made another image: so a file is known by the end of its path, and its text
-is read where it lies now.
+They are read from the DWARF of an image. Since images are cached, the paths in it may be those of
+another machine or folder. A file is therefore recognised by the end of its path, and its text is
+read from where it lies on this machine: with another content, the image would be another one, too.
 """
 
 import bisect
@@ -27,11 +27,11 @@ class SourceLine:
     """A line of a source file."""
 
     path: Path
-    """where its file lies now; as the image has it, if it is none of its sources"""
+    """where the file lies on this machine, or the image's own path if that is not known"""
     line: int
-    """from 1"""
+    """number, from 1"""
     assembly: bool
-    """whether an instruction from here was written as one"""
+    """whether the file is an assembly file"""
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class SourceLines:
     """The lines of one image."""
 
     def __init__(self, image: Image, sources: Sequence[Path]) -> None:
-        """Read the image's line tables; ``sources`` are the files that it was made of."""
+        """Read the line tables of an image; ``sources`` are the files that it was compiled from."""
         self._sources = sources
         self._texts: dict[Path, list[str]] = {}
         start, end = image.text
@@ -54,7 +54,7 @@ class SourceLines:
                 program = dwarf.line_program_for_CU(unit)
                 if program is not None:
                     found += self._read(unit, program)
-        # Of functions that the linker left out, the addresses mean nothing.
+        # Functions that the linker has left out are here, too, with addresses outside the code.
         self._ranges = sorted(row for row in found if start <= row[0] < end)
 
     @cached_property
@@ -62,7 +62,7 @@ class SourceLines:
         return [first for first, _, _ in self._ranges]
 
     def at(self, address: int) -> SourceLine | None:
-        """Return where an instruction is from; None where the compiler does not say."""
+        """Return the line of the instruction at an address; None if the compiler names none."""
         index = bisect.bisect_right(self._starts, address) - 1
         if index < 0:
             return None
@@ -70,7 +70,7 @@ class SourceLines:
         return place if address < end and place.line else None
 
     def text(self, place: SourceLine) -> str:
-        """Return the line without the blanks around it; empty if its file is not known."""
+        """Return the text of a line, each run of blanks as one; empty if the file is not known."""
         path = place.path
         if path not in self._texts:
             known = path in self._sources
@@ -80,7 +80,7 @@ class SourceLines:
         return " ".join(lines[place.line - 1].split()) if place.line <= len(lines) else ""
 
     def _read(self, unit: Any, program: Any) -> "list[tuple[int, int, SourceLine]]":  # noqa: ANN401
-        """Return first address, address behind, and place of every row of a line table."""
+        """Return the rows of a line table: first address, address behind the last, and line."""
         attributes = unit.get_top_DIE().attributes
         language = attributes.get("DW_AT_language")
         assembly = language is not None and language.value == _ASSEMBLER
@@ -101,7 +101,7 @@ class SourceLines:
         return found
 
     def _find(self, path: PurePosixPath) -> Path:
-        """Return the source whose path ends most like one in the image."""
+        """Return the source file that shares the longest end with a path in the image."""
         best, most = Path(path), 0
         for source in self._sources:
             same = _common_end(path.parts, source.parts)
@@ -111,6 +111,7 @@ class SourceLines:
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many last parts two paths have in common."""
     number = 0
     for a, b in zip(reversed(one), reversed(other), strict=False):
         if a != b:
@@ -120,7 +121,7 @@ def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _paths(program: Any, base: str) -> list[PurePosixPath]:  # noqa: ANN401
-    """Return the paths of a line table's files, in its order."""
+    """Return the paths of the files of a line table, whose unit was compiled in ``base``."""
     directories = [path.decode() for path in program["include_directory"]]
     if program.header["version"] < 5:
         # There the unit's own directory is number 0, and not in the table.

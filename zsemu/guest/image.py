@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A compiled image: what to load where, its symbols, and its instructions one by one."""
+"""A compiled image: the sections to load, the symbols, and what each instruction is."""
 
 import bisect
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import capstone
 import numpy as np
@@ -16,9 +17,10 @@ from zsemu.counts import CLASSES, TLB_KINDS
 from zsemu.errors import ZsemuError
 from zsemu.guest.targets import Target
 
-# Kinds of instruction, as native/hooks.c has them.
 PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
-ALIGNED = 0x80
+"""kinds of instruction, as native/hooks.h has them; TLB + i invalidates TLB_KINDS[i]"""
+ALIGNED: Final = 0x80
+"""added to the kind of an instruction whose accesses must be aligned"""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,16 @@ class Symbol:
 
 
 class Image:
-    """An ELF image built by zsemu.guest.compiler for one target."""
+    """An ELF image that zsemu.guest.compiler has built for one target."""
 
     def __init__(self, path: Path, target: Target) -> None:
+        """Read sections and symbols."""
         self.path = path
         self.target = target
         self.symbols: dict[str, Symbol] = {}
-        """by name; global ones only, as two files may each have a static one of the same name"""
+        """the global ones by name: two files may each have a static function of the same name"""
         self.sections: dict[str, tuple[int, bytes]] = {}
+        """address and content of what must be loaded, by name"""
         self._names: list[Symbol] = []
         self._marks: list[tuple[int, bool]] = []
         with path.open("rb") as stream:
@@ -76,7 +80,7 @@ class Image:
                     self._names.append(symbol)
 
     def has(self, name: str) -> bool:
-        """Return whether there is a function that need not be: a weak symbol is 0 without it."""
+        """Return whether an optional function is there; a weak symbol without one has address 0."""
         return name in self.symbols and self.symbols[name].address != 0
 
     def address(self, name: str) -> int:
@@ -85,7 +89,7 @@ class Image:
 
     @property
     def text(self) -> tuple[int, int]:
-        """First address of the code and the one after it."""
+        """Address of the first byte of the code, and address behind its last byte."""
         return self.address("zs_text_start"), self.address("zs_text_end")
 
     @cached_property
@@ -100,7 +104,7 @@ class Image:
         return sorted(inside, key=lambda symbol: (symbol.address, symbol.size))
 
     def function(self, address: int) -> Symbol | None:
-        """Return the function that an address of the code is in; None outside the code."""
+        """Return the function that holds an address; None if that is outside the code."""
         start, end = self.text
         index = bisect.bisect_right([symbol.address for symbol in self._functions], address) - 1
         return self._functions[index] if start <= address < end and index >= 0 else None
@@ -127,7 +131,7 @@ class Image:
         decoder.skipdata = True
         start, end = self.text
         base, data = self.sections[".text"]
-        # A bare label says nothing of where its code ends; what follows it is padding.
+        # A label has no size: what it stands for ends within 64 bytes, and padding follows.
         used = min(end, max(s.address + (s.size or 64) for s in self._functions))
         marks = sorted((m for m in self._marks if start <= m[0] < used), key=lambda m: m[0])
         found = {}
@@ -147,7 +151,7 @@ class Image:
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
-        """Kind of the instruction at each byte of the code, shape (bytes of code,)."""
+        """Kind of the instruction that begins at each byte of the code, shape (bytes of code,)."""
         start, end = self.text
         kinds = np.zeros(end - start, np.uint8)
         rules = self.target.instructions
@@ -171,7 +175,7 @@ class Image:
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
-        """Class of the instruction at each byte of the code: index in CLASSES, shape (bytes,)."""
+        """Class of the instruction that begins at each byte: index in CLASSES, shape (bytes,)."""
         start, end = self.text
         classes = np.full(end - start, CLASSES.index("alu"), np.uint8)
         for found in self.instructions.values():
@@ -183,9 +187,9 @@ class Image:
 
     @cached_property
     def operands(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Register (Unicorn's number) and displacement of every invalidate of one page.
+        """The operand of every invalidate of one page: register, and what is added to it.
 
-        Both by byte of the code, shape (bytes of code,).
+        The register has Unicorn's number. Both are by byte of the code, shape (bytes of code,).
         """
         start, end = self.text
         register = np.zeros(end - start, np.uint16)
@@ -203,7 +207,8 @@ class Image:
     def count(self, address: int, size: int) -> int:
         """Return how many instructions the ``size`` bytes at ``address`` hold.
 
-        ZsemuError if one of them is none: what a strategy wrote as data cannot be counted.
+        ZsemuError if some of these bytes are no known instruction: a strategy may have written one
+        as data, which cannot be counted.
         """
         end, number = address + size, 0
         while address < end:

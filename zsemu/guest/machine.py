@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One emulated CPU with its MMU on, over a Memory."""
+"""One emulated CPU, whose MMU is on, over the memory of a run."""
 
 from types import ModuleType
+from typing import Final
 
 import unicorn
 from unicorn import arm64_const, arm_const
@@ -15,23 +16,23 @@ from unicorn.unicorn_const import (
 from zsemu.guest.hooks import Hooks
 from zsemu.guest.memory import RAM_BASE, Memory
 
-# Unicorn reserves 1 GiB of address space for translated code unless told otherwise.
-_CODE_BUFFER = 32 << 20
+_CODE_BUFFER: Final = 32 << 20
+"""bytes for translated code, of which Unicorn reserves 1 GiB unless told otherwise"""
 
 
 class Fault(Exception):  # noqa: N818 - the field's word
-    """The guest could not go on; says why."""
+    """The guest could not go on; the message is Unicorn's."""
 
 
 class Machine:
     """A CPU that has booted: paging is on and ``zs_driver`` can be called.
 
-    Several machines over the same memory see each other's stores, but not each other's TLB: if
-    another one has changed the windows' entries, all translations are forgotten.
+    Several machines over the same memory see each other's stores, but each has a TLB of its own. A
+    machine therefore flushes its TLB when another one has changed the windows' page table.
     """
 
     def __init__(self, memory: Memory, strict: Hooks | None = None) -> None:
-        """Boot. With ``strict``, those hooks serve the windows' page table as a device."""
+        """Boot; ``strict`` hooks, if there are any, serve the windows' page table as a device."""
         target = memory.target
         self.memory = memory
         self.uc = unicorn.Uc(target.unicorn_arch, target.unicorn_mode)
@@ -51,16 +52,17 @@ class Machine:
         self._stop = memory.image.address("zs_stop")
         self._driver = memory.image.address("zs_start_driver")
         self._run(memory.image.address("zs_start_boot"))
-        self._left = self._entries()
+        self._last_entries = self._entries()
 
     def drive(self) -> None:
         """Run ``zs_driver`` over the batch in memory; Fault if the guest cannot go on."""
-        if self._entries() != self._left:
+        if self._entries() != self._last_entries:
             self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
         self._run(self._driver)
-        self._left = self._entries()
+        self._last_entries = self._entries()
 
     def _entries(self) -> bytes:
+        """Return the windows' page table."""
         memory = self.memory
         return memory.ram[memory.window_leaf :][: memory.window_entries].tobytes()
 
@@ -76,6 +78,7 @@ class Machine:
 
 
 def _coprocessor(arch: int) -> int:
+    """Return Unicorn's number of the pseudo-register that writes system registers."""
     module: ModuleType = arm64_const if arch == UC_ARCH_ARM64 else arm_const
     prefix = "UC_ARM64" if module is arm64_const else "UC_ARM"
     return int(getattr(module, f"{prefix}_REG_CP_REG"))

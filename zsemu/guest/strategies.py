@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The mapping strategies: which there are, what their first comment says, and a user's own."""
+"""The mapping strategies: which ones are shipped, and what the first comment of a C file says."""
 
 import hashlib
 import os
@@ -7,14 +7,25 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from zsemu.errors import ZsemuError
 from zsemu.paths import ARCH
 
-PROMISES = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
+PROMISES: Final = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
+"""what a strategy can promise in its first comment"""
 
-# From the least moved to the most; one not named here (a new file) comes last.
-_ORDER = ("pgtable", "copy", "copy-modes", "swap", "swap-min", "swap-lazy", "readwrite", "sg")
+# In this order strategies are listed; a file that is not named here comes last.
+_ORDER: Final = (
+    "pgtable",
+    "copy",
+    "copy-modes",
+    "swap",
+    "swap-min",
+    "swap-lazy",
+    "readwrite",
+    "sg",
+)
 
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 _LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
@@ -22,7 +33,7 @@ _LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Strategy:
-    """One C file."""
+    """A strategy, which is one C file."""
 
     name: str
     path: Path
@@ -31,12 +42,12 @@ class Strategy:
     promises: tuple[str, ...]
     """those of PROMISES that its first comment states"""
     own: bool
-    """the user's, not shipped: results name it by content, too"""
+    """whether it is a user's own file: results then name its content, too"""
 
     @property
     def needs_window(self) -> bool:
         """Whether it sets page-table entries, for which the MMU must have zsmalloc's page size."""
-        # The contract, should a copy of it lie there, names the window whoever uses it.
+        # A copy of zs.h beside the file names the window, too, which says nothing.
         files = [path for path in strategy_files(self) if path.name != "zs.h"]
         text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
         code = _COMMENT.sub("", text)
@@ -44,13 +55,13 @@ class Strategy:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file and of what it includes that lies beside it, hexadecimal."""
+        """SHA-256, in hexadecimal, of the file and of the files beside it that it includes."""
         content = b"".join(path.read_bytes() for path in strategy_files(self))
         return hashlib.sha256(content).hexdigest()
 
 
 def strategy_files(strategy: Strategy) -> list[Path]:
-    """Return the C file of a strategy, then what it includes that lies beside it."""
+    """Return the C file of a strategy, and then the files beside it that it includes."""
     files: list[Path] = []
     waiting = [strategy.path]
     while waiting:
@@ -64,11 +75,12 @@ def strategy_files(strategy: Strategy) -> list[Path]:
 
 
 def _parse(name: str, path: Path, *, own: bool) -> Strategy:
+    """Read the first comment of a C file that is not its licence."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ZsemuError(f"{path}: not a readable C file: {error}") from error
-    # The licence line of a C file is a comment of its own, with //; a header's is not.
+    # Kernel style has the licence line of a C file as a // comment, and a header's as this one.
     comments = [re.sub(r"(?m)^\s*\*? ?", "", found) for found in _COMMENT.findall(text)]
     lines = next((c for c in comments if "SPDX-License-Identifier" not in c), "").split("\n")
     promised = " ".join(lines).partition("Promises:")[2]
@@ -91,9 +103,10 @@ def names() -> tuple[str, ...]:
 
 
 def strategy(name: str) -> Strategy:
-    """Return a shipped strategy by its name, or the user's own by the path of its C file.
+    """Return a shipped strategy by its name, or a user's own by the path of its C file.
 
-    Anything that ends in ``.c`` or holds a ``/`` is a path. ZsemuError if there is no such thing.
+    A ``name`` that ends in ``.c`` or holds a ``/`` is a path. ZsemuError if there is no such
+    strategy or file.
     """
     if name.endswith(".c") or "/" in name:
         path = Path(name).resolve()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The architectures: what ``arch/<name>/target.toml`` says, as data."""
+"""The architectures: each is what its ``arch/<name>/target.toml`` says, as data."""
 
 import re
 import tomllib
@@ -31,26 +31,29 @@ _UNICORN_CONSTANTS: tuple[ModuleType, ...] = (
 
 @dataclass(frozen=True)
 class Instructions:
-    """Regular expressions over ``mnemonic operands`` as Capstone writes them; None: no such."""
+    """Which instructions are special: regular expressions over Capstone's ``mnemonic operands``.
+
+    None where an architecture has no such instructions.
+    """
 
     string: re.Pattern[str] | None
-    """repeated by a prefix: retired once, however many rounds"""
+    """instructions with a repeat prefix, which retire once, however many rounds they make"""
     store_exclusive: re.Pattern[str] | None
-    """for which Unicorn reports a read that is not the guest's"""
+    """store-exclusives, for which Unicorn reports a load that the guest does not make"""
     block_zero: re.Pattern[str] | None
-    """which Unicorn reports byte by byte: one store of a whole block"""
+    """stores of a whole block of zeroes, which Unicorn reports byte by byte"""
     vector: re.Pattern[str]
-    """operands that kernel code must not use"""
+    """instructions or operands that kernel code must not use"""
     tlb: tuple[tuple[str, re.Pattern[str]], ...]
-    """(one of TLB_KINDS, its expression), broadcast ones first: they are the more special"""
+    """pairs (one of TLB_KINDS, expression). Broadcasts stand first, as other patterns match them"""
     tlb_operand: re.Pattern[str]
-    """of an invalidate of one page: register, and perhaps sign and displacement"""
+    """operand of an invalidate of one page; its groups are register, sign and displacement"""
     tlb_operand_shift: int
-    """by which the address in that register is shifted right"""
+    """how many bits the address in that register is shifted right"""
     aligned: re.Pattern[str] | None
-    """those whose memory accesses must be aligned"""
+    """instructions whose accesses must be aligned"""
     classes: tuple[tuple[str, re.Pattern[str]], ...]
-    """(one of CLASSES, its expression): the first that is found decides; else alu"""
+    """pairs (one of CLASSES, expression): the first that matches decides; if none does, alu"""
 
 
 @dataclass(frozen=True)
@@ -58,32 +61,32 @@ class Reference:
     """A way in which an instruction names an address."""
 
     pattern: re.Pattern[str]
-    """over ``mnemonic operands``; its group ``n`` is a number, ``register`` what it is added to,
-    ``sets`` the register that holds the sum from here on"""
+    """over ``mnemonic operands``. Its group ``n`` is a number, ``register`` the register that the
+    number is added to, and ``sets`` the register that holds the sum from here on"""
     base: Literal["zero", "start", "end", "register"]
-    """to what the number is added: nothing, the instruction's own address, the one behind it, or
-    what a register holds"""
+    """what the number is added to: nothing, the instruction's own address, the address behind the
+    instruction, or what a register holds"""
     shift: int
-    """by which the number is shifted left before"""
+    """by which the number is shifted left before it is added"""
     plus: int
-    """what is added besides"""
+    """constant that is added, too"""
 
 
 @dataclass(frozen=True)
 class Build:
-    """What the compilers are told, beyond what is the same for all targets."""
+    """The compiler options of a target, beyond those that all targets share."""
 
     flags: tuple[str, ...]
-    """for the clang family"""
+    """of zig and clang"""
     gcc_flags: tuple[str, ...]
     triple: str
     """of zig"""
     cpu: str
     """of zig: general registers only"""
     clang: tuple[str, ...]
-    """target selection of clang"""
+    """options that select the target in clang"""
     gcc: str
-    """Debian's cross compiler"""
+    """name of the cross compiler, as Debian has it"""
     gcc_package: str
 
 
@@ -102,9 +105,9 @@ class Target:
     pte_present: int
     """mask: an entry is present if any of these bits is set"""
     page_shifts: tuple[int, ...]
-    """sizes of page, as shifts, that its MMU has"""
+    """page sizes that its MMU has, as shifts"""
     direct_map: int
-    """virtual address at which physical address 0 appears"""
+    """virtual address of the physical address 0"""
     window: int
     """virtual address of the per-CPU windows"""
     cpu_model: str
@@ -117,13 +120,14 @@ class Target:
     registers: str
     """what Unicorn's constants of this architecture's registers begin with"""
     set_page_size: bool
+    """whether Unicorn must be told the page size"""
     coprocessor: tuple[tuple[int, ...], ...]
     """system registers to write before the start: crn, crm, op0, op1, op2, value"""
     capstone_arch: int
     capstone_mode: int
     instructions: Instructions
     references: tuple[Reference, ...]
-    """the first that fits says what an instruction refers to"""
+    """of which the first that matches says what an instruction refers to"""
     build: Build
 
     def register(self, name: str) -> int:
