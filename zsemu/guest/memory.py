@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Guest memory: what lies where in RAM, what the guest maps of it, and the host's views of it.
 
-RAM is one NumPy array that Unicorn maps in place. Everything is apart from everything else by
-pages that the guest does not map, and so are the pages of the pool from each other, so that a
-stray access faults.
+RAM is one NumPy array that Unicorn maps in place. Between any two regions lie pages that the guest
+does not map, and so between any two pages of the pool, so that a stray access faults.
 """
 
 import mmap
@@ -18,19 +17,38 @@ from zsemu.guest.image import Image
 from zsemu.guest.structures import MAX_RANGES, ZSPAGE_SIZE, layout
 
 RAM_BASE: Final = 0x4000_0000
-"""physical address of the RAM, and both of the image: arch/image.lds"""
+"""physical address of the RAM, and physical and virtual address of the image: arch/image.lds"""
 
-# Regions of memory as native/hooks.c has them: those of counts.REGIONS, and the descriptors.
+# Regions of memory as native/hooks.h has them: those of counts.REGIONS, and zspage descriptors.
 POOL, BUFFER, CALLER, PAGETABLE, STATE, BATCH, STACK, CODE, OTHER, _, ZSPAGE = range(11)
 
-_ALIGN = 1 << 16  # the largest page of any target
-_STACK = 1 << 16
-_ROOT = 1 << 16
+_NAMES: Final = {
+    POOL: "the pool",
+    BUFFER: "the per-CPU buffer",
+    CALLER: "a caller's buffer",
+    PAGETABLE: "the windows' page table",
+    STATE: "the per-CPU area",
+    BATCH: "the batch's records",
+    STACK: "the stack",
+    CODE: "the code",
+    OTHER: "static data",
+    ZSPAGE: "the zspage descriptor",
+}
+"""what a violation calls each region"""
+
+_ALIGN: Final = 1 << 16
+"""the largest page of any target"""
+_STACK: Final = 1 << 16
+"""bytes"""
+_ROOT: Final = 1 << 16
+"""bytes of the root of the page tables, whatever the target"""
+_MAX_WINDOW_PAGES: Final = 256
+"""page-table entries of windows that one table has on every target"""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything a run needs."""
+    """How much memory a run needs of each kind."""
 
     cpus: int
     operations: int
@@ -42,72 +60,94 @@ class Sizes:
     pages: int
     """of the pool"""
     shapes: int = 1 << 22
+    """for which the guest notes, a byte each, whether they are known"""
     states: int = 1 << 20
     """pairs (shape, state); a power of two"""
 
 
 class Memory:
-    """The RAM of one run. Offsets are from its start; ``ram`` has dtype uint8."""
+    """The RAM of one run: ``ram``, dtype uint8.
+
+    ``stack``, ``area``, ``buffer``, ``ops``, ``known``, ``states``, ``zspages``, ``arena``,
+    ``window_leaf`` and ``pool`` are the offsets in it at which regions begin.
+    """
 
     WINDOW_PAGES: Final = 4
-    """pages of window address space for each CPU: two, and two that stay empty"""
+    """pages of window address space that each CPU has: two to map, and two that stay empty"""
 
     def __init__(self, image: Image, sizes: Sizes, page_shift: int) -> None:
-        target = image.target
-        self.image, self.sizes, self.target = image, sizes, target
+        """Lay out the RAM for an image; ZsemuError if the target cannot hold as much.
+
+        ``page_shift`` is that of the pages that zsmalloc sees.
+        """
+        self.image, self.sizes, self.target = image, sizes, image.target
+        self.types = layout(image.target)
         self.page_shift = page_shift
-        self.page_size = page = 1 << page_shift
+        self.page_size = 1 << page_shift
         # Where the MMU has no such page, zsmalloc's page is several of the MMU's.
-        self.mmu_shift = page_shift if page_shift in target.page_shifts else 12
-        if sizes.cpus * self.WINDOW_PAGES > 256:
-            raise ZsemuError(
-                f"the trace has {sizes.cpus} CPUs; at most {256 // self.WINDOW_PAGES} fit"
-            )
+        self.mmu_shift = page_shift if page_shift in self.target.page_shifts else 12
         self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
+        """what the guest maps, as ``struct zs_range`` has it"""
         self._marks: list[tuple[int, int, int]] = []
+        """start, size and region of what is in use"""
         self._end = 0
-
-        types = layout(target)
-        self.types = types
-        text = image.address("zs_text_start")
-        data, data_end = image.address("zs_data_start"), image.address("zs_data_end")
-        stop = image.address("zs_stop")
-        self._end = data_end - RAM_BASE
-        self._map(text, text - RAM_BASE, stop + _ALIGN - text, CODE, execute=True)
-        self._map(data, data - RAM_BASE, data_end - data, OTHER, write=True)
-        self._mark(text - RAM_BASE, stop + _ALIGN - text, CODE)
-        self._mark(data - RAM_BASE, data_end - data, OTHER)
-
-        stack = self._place(_STACK, STACK)
-        self.area = self._place(sizes.cpus * 2 * page, STATE, apart=True)
-        self.buffer = self._place(sizes.cpus * 2 * page, BUFFER, apart=True)
-        self.area_stride = 2 * page
-        self.ops = self._place(sizes.operations * types.op.itemsize, BATCH)
-        self.known = self._place(sizes.shapes, BATCH)
-        self.states = self._place(sizes.states * 8, BATCH)
-        self.zspages = self._place(sizes.zspages * ZSPAGE_SIZE, ZSPAGE)
-        self.arena = self._place(sizes.arena, CALLER)
-        self.window_leaf = self._place(_ALIGN, PAGETABLE)
-        self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
-        self.window_entries = sizes.cpus * self.WINDOW_PAGES * target.pte_size
-        """bytes in use of the windows' page table"""
-        self.root = self._take(_ROOT)
-        # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
-        tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
+        """of what has been laid out"""
+        fit = _MAX_WINDOW_PAGES // self.WINDOW_PAGES
+        if sizes.cpus > fit:
+            raise ZsemuError(f"the trace has {sizes.cpus} CPUs; at most {fit} fit")
+        self._lay_out_image()
+        self._lay_out_regions()
+        self._lay_out_tables()
         self.size = self._end
-        if target.word_bits == 32 and target.direct_map + RAM_BASE + self.size > 1 << 32:
+        if self.target.word_bits == 32 and self.virtual(self.size) > 1 << 32:
             raise ZsemuError(
-                f"the trace needs {self.size >> 20} MiB of memory on {target.name}, more than its"
-                " direct map holds: choose fewer --operations"
+                f"the trace needs {self.size >> 20} MiB of memory on {self.target.name}, more than"
+                " its direct map holds: choose fewer --operations"
             )
 
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         self._mapping = mmap.mmap(-1, self.size, flags=flags)
         self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
-        for address, content in image.sections.values():
-            offset = address - RAM_BASE
-            self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
-        self._describe(stack, tables)
+        self._load()
+        self._fill_boot_info()
+        self._fill_batch()
+        self._fill_areas()
+
+    def _lay_out_image(self) -> None:
+        """Let code and data be where the linker has put them."""
+        image = self.image
+        text, data = image.address("zs_text_start"), image.address("zs_data_start")
+        text_size = image.address("zs_stop") + _ALIGN - text
+        data_size = image.address("zs_data_end") - data
+        self._map(text, text - RAM_BASE, text_size, execute=True)
+        self._map(data, data - RAM_BASE, data_size, write=True)
+        self._mark(text - RAM_BASE, text_size, CODE)
+        self._mark(data - RAM_BASE, data_size, OTHER)
+        self._end = data + data_size - RAM_BASE
+
+    def _lay_out_regions(self) -> None:
+        """Place everything that the guest sees in the direct map."""
+        sizes, page = self.sizes, self.page_size
+        self.stack = self._place(_STACK, STACK)
+        self.area_stride = 2 * page
+        """bytes from one CPU's area, or buffer, to the next one's"""
+        self.area = self._place(sizes.cpus * self.area_stride, STATE, apart=True)
+        self.buffer = self._place(sizes.cpus * self.area_stride, BUFFER, apart=True)
+        self.ops = self._place(sizes.operations * self.types.op.itemsize, BATCH)
+        self.known = self._place(sizes.shapes, BATCH)
+        self.states = self._place(sizes.states * 8, BATCH)
+        self.zspages = self._place(sizes.zspages * ZSPAGE_SIZE, ZSPAGE)
+        self.arena = self._place(sizes.arena, CALLER)
+        self.window_leaf = self._place(_ALIGN, PAGETABLE)
+        self.window_entries = sizes.cpus * self.WINDOW_PAGES * self.target.pte_size
+        """bytes in use of the windows' page table"""
+        self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
+
+    def _lay_out_tables(self) -> None:
+        """Reserve what the guest makes its page tables of, without mapping it."""
+        self.root = self._take(_ROOT)
+        # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
+        self.tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
 
     def _take(self, size: int) -> int:
         """Return the offset of ``size`` new bytes, behind a gap that nothing maps."""
@@ -116,11 +156,10 @@ class Memory:
         return start
 
     def _place(self, size: int, region: int, *, apart: bool = False) -> int:
-        """Take and map a region read-write; ``apart`` maps every second of its pages only."""
+        """Take and map a region read-write; of its pages ``apart`` maps every second one only."""
         size = (max(size, 1) + self.page_size - 1) // self.page_size * self.page_size
         start = self._take(size)
-        virtual = self.target.direct_map + RAM_BASE + start
-        self._map(virtual, start, size, region, write=True, apart=apart)
+        self._map(self.virtual(start), start, size, write=True, apart=apart)
         self._mark(start, size, region)
         return start
 
@@ -132,50 +171,59 @@ class Memory:
         virtual: int,
         start: int,
         size: int,
-        region: int,
         *,
         write: bool = False,
         execute: bool = False,
         apart: bool = False,
     ) -> None:
+        """Have the guest map some RAM; ``apart`` leaves out every second page of zsmalloc's."""
         pages = size >> self.mmu_shift
         run = (self.page_size >> self.mmu_shift) if apart else pages
         self._ranges.append(
             (virtual, RAM_BASE + start, pages, run, run if apart else 0, int(write), int(execute))
         )
 
-    def _describe(self, stack: int, tables: int) -> None:
-        """Write ``zs_boot_info`` and ``zs_direct_map``."""
-        target = self.target
+    def _load(self) -> None:
+        """Copy the sections of the image to where they belong."""
+        for address, content in self.image.sections.values():
+            offset = address - RAM_BASE
+            self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
+
+    def _fill_boot_info(self) -> None:
+        """Tell boot.c what to map, and where its stack and tables are."""
         boot = self.view_symbol("zs_boot_info", self.types.boot)
-        boot["stack_phys"] = RAM_BASE + stack + _STACK
-        boot["stack_virt"] = self.virtual(stack) + _STACK
+        boot["stack_phys"] = RAM_BASE + self.stack + _STACK
+        boot["stack_virt"] = self.virtual(self.stack) + _STACK
         boot["root"] = RAM_BASE + self.root
-        boot["tables"] = RAM_BASE + tables
-        boot["window"] = target.window
+        boot["tables"] = RAM_BASE + self.tables
+        boot["window"] = self.target.window
         boot["window_leaf"] = RAM_BASE + self.window_leaf
         boot["nr_ranges"] = len(self._ranges)
         assert len(self._ranges) <= MAX_RANGES
         for index, row in enumerate(self._ranges):
             boot["range"][0, index] = row
-        self.view_symbol("zs_direct_map", self.types.word)[0] = target.direct_map
+        self.view_symbol("zs_direct_map", self.types.word)[0] = self.target.direct_map
 
-        self.batch = self.view_symbol("zs_batch", self.types.batch)
-        batch = self.batch
+    def _fill_batch(self) -> None:
+        """Tell the driver where everything is that it uses."""
+        self.batch = batch = self.view_symbol("zs_batch", self.types.batch)
         batch["ops"] = self.virtual(self.ops)
         batch["known"] = self.virtual(self.known)
         batch["known_state"] = self.virtual(self.states)
         batch["known_mask"] = self.sizes.states - 1
         batch["area"] = self.virtual(self.area)
         batch["area_stride"] = self.area_stride
+
+    def _fill_areas(self) -> None:
+        """Give every CPU its buffer and its window."""
         for cpu in range(self.sizes.cpus):
             area = self.view(self.area + cpu * self.area_stride, self.types.area, 1)
             area["cpu"] = cpu
             area["buffer"] = self.virtual(self.buffer + cpu * self.area_stride)
             # The first page of each CPU's four stays empty, so that windows have guards.
             page = cpu * self.WINDOW_PAGES + 1
-            area["window"] = target.window + (page << self.mmu_shift)
-            area["window_pte"] = self.virtual(self.window_leaf) + page * target.pte_size
+            area["window"] = self.target.window + (page << self.mmu_shift)
+            area["window_pte"] = self.virtual(self.window_leaf) + page * self.target.pte_size
 
     def view(self, offset: int, dtype: np.dtype[np.generic], count: int) -> NDArray[Any]:
         """Return ``count`` items of ``dtype`` at ``offset``, in place."""
@@ -191,27 +239,15 @@ class Memory:
 
     def describe(self, offset: int) -> str:
         """Say in words what lies at an offset in RAM."""
-        names = {
-            POOL: "the pool",
-            BUFFER: "the per-CPU buffer",
-            CALLER: "a caller's buffer",
-            PAGETABLE: "the windows' page table",
-            STATE: "the per-CPU area",
-            BATCH: "the batch's records",
-            STACK: "the stack",
-            CODE: "the code",
-            OTHER: "static data",
-            ZSPAGE: "the zspage descriptor",
-        }
         for start, size, region in self._marks:
-            if start <= offset < start + size and region in names:
+            if start <= offset < start + size:
                 local = offset - start
                 if region in (POOL, BUFFER, STATE):
                     number = local // (2 * self.page_size)
                     what = "page" if region == POOL else "CPU"
                     local -= number * 2 * self.page_size
-                    return f"{names[region]}, {what} {number}, byte {local:#x}"
-                return f"{names[region]}, byte {local:#x}"
+                    return f"{_NAMES[region]}, {what} {number}, byte {local:#x}"
+                return f"{_NAMES[region]}, byte {local:#x}"
         return "memory that is nobody's"
 
     def page_offset(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:

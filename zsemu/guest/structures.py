@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The structures of arch/zs.h and arch/driver.h as NumPy types, for either word size.
 
-The one place where the host knows how the guest lays out memory. ``tests/test_guest.py`` holds
-every offset against what the compiler says.
+No other module knows how the guest lays out its structures. tests/guest/test_structures.py compares
+every offset with what the compiler says.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from typing import Final
 
 import numpy as np
 
 from zsemu.guest.targets import Target
 
-MAX_PAGES = 16
-MAX_RANGES = 16
-ZSPAGE_SIZE = 512
-ZSPAGE_WORDS = 256
+MAX_PAGES: Final = 16
+"""pages that a zspage can have"""
+MAX_RANGES: Final = 16
+"""ranges of physical memory that the guest can be told to map"""
+ZSPAGE_SIZE: Final = 512
+"""bytes of a zspage descriptor"""
+ZSPAGE_WORDS: Final = 256
+"""offset in a descriptor of the words that strategies have, one for each page"""
+
+_Field = tuple[str, object, int]
+"""name, format as NumPy takes it, and offset in bytes"""
 
 
 class Kind(IntEnum):
-    """``zs_op.kind`` beyond those of a trace (trace.Operation)."""
+    """``zs_op.kind``, in addition to the kinds that a trace has (trace.Operation)."""
 
     SETTLE = 5
     MOVE = 6
@@ -46,7 +54,7 @@ class Flag(IntEnum):
 
 
 class StopAt(IntEnum):
-    """``zs_batch.stop_at``: before a shape that is new, one that is known, or never."""
+    """``zs_batch.stop_at``: stop before a shape that is new, before a known one, or never."""
 
     NEW = 0
     KNOWN = 1
@@ -55,45 +63,52 @@ class StopAt(IntEnum):
 
 @dataclass(frozen=True)
 class Layout:
-    """The structures of one target."""
+    """The structures of one target, each with the fields of its C structure."""
 
     word: np.dtype[np.unsignedinteger]
+    """``unsigned long``"""
     range: np.dtype[np.void]
+    """``struct zs_range``: memory that the guest maps"""
     boot: np.dtype[np.void]
+    """``struct zs_boot``"""
     zspage: np.dtype[np.void]
+    """``struct zspage``: a descriptor"""
     area: np.dtype[np.void]
+    """``struct zs_area``: the per-CPU area"""
     op: np.dtype[np.void]
+    """``struct zs_op``: the record of an operation; ``to_`` stands before its second location"""
     batch: np.dtype[np.void]
+    """``struct zs_batch``: which operations the driver runs"""
 
 
-def _struct(size: int, fields: list[tuple[str, object, int]]) -> np.dtype[np.void]:
+def _struct(size: int, fields: list[_Field]) -> np.dtype[np.void]:
     names, formats, offsets = zip(*fields, strict=True)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
 
 
-def _words(word: str, size: int, names: str) -> np.dtype[np.void]:
-    fields = names.split()
+def _align(size: int, to: int) -> int:
+    return (size + to - 1) // to * to
+
+
+def _words(word: str, names: str, start: int = 0) -> list[_Field]:
+    """Return fields of a machine word each, from offset ``start`` on."""
+    size = np.dtype(word).itemsize
+    return [(name, word, start + index * size) for index, name in enumerate(names.split())]
+
+
+def _only_words(word: str, names: str) -> np.dtype[np.void]:
+    return _struct(np.dtype(word).itemsize * len(names.split()), _words(word, names))
+
+
+def _boot(word: str, range_: np.dtype[np.void]) -> np.dtype[np.void]:
+    head = _words(word, "stack_phys stack_virt root tables window window_leaf nr_ranges")
+    start = len(head) * np.dtype(word).itemsize
+    size = start + MAX_RANGES * range_.itemsize
+    return _struct(size, [*head, ("range", (range_, MAX_RANGES), start)])
+
+
+def _zspage(word: str, u32: str) -> np.dtype[np.void]:
     return _struct(
-        size * len(fields), [(name, word, index * size) for index, name in enumerate(fields)]
-    )
-
-
-@cache
-def layout(target: Target) -> Layout:
-    """Return the structures as ``target`` has them."""
-    order = {"little": "<", "big": ">"}[target.byte_order]
-    size = target.word
-    word, u32 = f"{order}u{size}", f"{order}u4"
-    range_ = _words(word, size, "virt phys pages run skip write exec")
-    head = ["stack_phys", "stack_virt", "root", "tables", "window", "window_leaf", "nr_ranges"]
-    boot = _struct(
-        len(head) * size + MAX_RANGES * range_.itemsize,
-        [
-            *((name, word, index * size) for index, name in enumerate(head)),
-            ("range", (range_, MAX_RANGES), len(head) * size),
-        ],
-    )
-    zspage = _struct(
         ZSPAGE_SIZE,
         [
             ("nr_pages", u32, 0),
@@ -103,46 +118,54 @@ def layout(target: Target) -> Layout:
         ],
     )
 
-    def location(name: str, at: int) -> list[tuple[str, object, int]]:
-        fields: list[tuple[str, object, int]] = [(f"{name}zspage", word, at)]
-        for index, field in enumerate(("slot", "page", "offset", "header", "length")):
-            fields.append((name + field, u32, at + size + 4 * index))
-        return fields
 
-    # struct zs_location, twice: a pointer and five u32, padded to a word.
-    bytes_ = (size + 5 * 4 + size - 1) // size * size
-    pointers = 8 + 2 * bytes_
-    rest = pointers + 3 * size
-    op = _struct(
-        (rest + 4 * 4 + 2 * size + 2 * 4 + 63) // 64 * 64,
+def _op(word: str, u32: str) -> np.dtype[np.void]:
+    size = np.dtype(word).itemsize
+    # struct zs_location: a pointer and five u32, padded to a word. There are two of them.
+    location = _align(size + 5 * 4, size)
+    words = 8 + 2 * location
+    rest = words + 3 * size
+    found = rest + 4 * 4
+    last = found + 2 * size
+
+    def fields_of(prefix: str, at: int) -> list[_Field]:
+        names = ("slot", "page", "offset", "header", "length")
+        numbers = [(prefix + n, u32, at + size + 4 * index) for index, n in enumerate(names)]
+        return [(f"{prefix}zspage", word, at), *numbers]
+
+    return _struct(
+        _align(last + 2 * 4, 64),
         [
             ("kind", u32, 0),
             ("cpu", u32, 4),
-            *location("", 8),
-            *location("to_", 8 + bytes_),
-            ("caller", word, pointers),
-            ("update", word, pointers + size),
-            ("handle", word, pointers + 2 * size),
+            *fields_of("", 8),
+            *fields_of("to_", 8 + location),
+            *_words(word, "caller update handle", words),
             ("shape", u32, rest),
             ("flags", u32, rest + 4),
             ("mode", u32, rest + 8),
             ("held", u32, rest + 12),
-            ("found", word, rest + 16),
-            ("span", word, rest + 16 + size),
-            ("state", u32, rest + 16 + 2 * size),
-            ("error", u32, rest + 20 + 2 * size),
+            *_words(word, "found span", found),
+            ("state", u32, last),
+            ("error", u32, last + 4),
         ],
     )
+
+
+@cache
+def layout(target: Target) -> Layout:
+    """Return the structures as ``target`` has them."""
+    order = {"little": "<", "big": ">"}[target.byte_order]
+    word, u32 = f"{order}u{target.word}", f"{order}u4"
+    range_ = _only_words(word, "virt phys pages run skip write exec")
+    area = "cpu buffer window window_pte private0 private1 private2 private3"
+    batch = "ops first last current stop_at known known_state known_mask nr_known area area_stride"
     return Layout(
         word=np.dtype(word),
         range=range_,
-        boot=boot,
-        zspage=zspage,
-        area=_words(word, size, "cpu buffer window window_pte private0 private1 private2 private3"),
-        op=op,
-        batch=_words(
-            word,
-            size,
-            "ops first last current stop_at known known_state known_mask nr_known area area_stride",
-        ),
+        boot=_boot(word, range_),
+        zspage=_zspage(word, u32),
+        area=_only_words(word, area),
+        op=_op(word, u32),
+        batch=_only_words(word, batch),
     )
