@@ -1,30 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What several tests use, and what pytest says at the end of a run."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from zsemu.guest import hooks
+from zsemu.guest import compiler, hooks, selftest, targets
+from zsemu.paths import ARCH
+from zsemu.runs import doctor
 
 _left_out: Counter[str] = Counter()
 
 
 @pytest.fixture
 def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Change a copy of native/hooks.c, which is then used instead: old text, new text."""
+    """Change a copy of zsemu/guest/native/, which is then used instead: old text, new text."""
+    copy = tmp_path / "native"
+    shutil.copytree(hooks.SOURCES, copy)
+    monkeypatch.setattr(hooks, "SOURCES", copy)
 
     def change(old: str, new: str) -> None:
-        text = hooks._SOURCE.read_text()
-        assert text.count(old) == 1, f"hooks.c has {old!r} {text.count(old)} times: plant it anew"
-        (tmp_path / "hooks.c").write_text(text.replace(old, new))
-        monkeypatch.setattr(hooks, "_SOURCE", tmp_path / "hooks.c")
-        hooks._library.cache_clear()
+        texts = {path: path.read_text() for path in copy.iterdir()}
+        times = sum(text.count(old) for text in texts.values())
+        assert times == 1, f"native/ has {old!r} {times} times: plant it anew"
+        for path, text in texts.items():
+            path.write_text(text.replace(old, new))
+        hooks.library.cache_clear()
 
     yield change
-    hooks._library.cache_clear()
+    hooks.library.cache_clear()
+
+
+@pytest.fixture
+def edit_arch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, str, str], None]]:
+    """Change a copy of arch/, which is then used instead: file in it, old text, new text."""
+    copy = tmp_path / "arch"
+    shutil.copytree(ARCH, copy)
+    for module in (compiler, targets, selftest, doctor):
+        monkeypatch.setattr(module, "ARCH", copy)
+    targets.target.cache_clear()
+
+    def change(file: str, old: str, new: str) -> None:
+        text = (copy / file).read_text()
+        assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times: plant it anew"
+        (copy / file).write_text(text.replace(old, new))
+
+    yield change
+    targets.target.cache_clear()
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

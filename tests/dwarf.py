@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
 
 Die = Any
@@ -77,3 +78,9 @@ def read(path: Path) -> Types:
                         key = child.attributes["DW_AT_name"].value.decode()
                         values[key] = int(child.attributes["DW_AT_const_value"].value)
     return types
+
+
+def members(struct: np.dtype[np.void]) -> dict[str, tuple[int, int]]:
+    """Return offset and size of each field of a NumPy structure, as Types.structs has them."""
+    assert struct.fields
+    return {name: (entry[1], entry[0].itemsize) for name, entry in struct.fields.items()}

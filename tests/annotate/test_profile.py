@@ -102,17 +102,15 @@ def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
     """Return the executions that block hits stand for, shape (phases, bytes of code)."""
     hooks, start = replay.machines.blocks, one.text[0]
     executions = np.zeros((len(PHASES), one.text[1] - start), np.int64)
-    for index in range(int(hooks.raw.nr_blocks)):
-        address, size, _ = hooks.blocks[index].tolist()
+    for block in hooks.block_hits():
         hits, repeats = (
-            each[index][:, :UNCOUNTED].sum(axis=1).astype(np.int64)
-            for each in (hooks.hits, hooks.repeats)
+            each[:, :UNCOUNTED].sum(axis=1).astype(np.int64) for each in (block.hits, block.repeats)
         )
-        inside = [a for a in one.instructions if address <= a < address + size]
+        inside = [a for a in one.instructions if block.address <= a < block.address + block.size]
         for each in inside:
             executions[:, each - start] += hits
-        if len(inside) == 1 and one.kinds[address - start] & (ALIGNED - 1) == STRING:
-            executions[:, address - start] -= repeats
+        if len(inside) == 1 and one.kinds[block.address - start] & (ALIGNED - 1) == STRING:
+            executions[:, block.address - start] -= repeats
     return executions
 
 
@@ -268,11 +266,11 @@ def test_the_block_loop_of_a_copy(shape: str, parts: tuple[int, int] | None) -> 
 @pytest.mark.parametrize(
     ("old", "new", "column"),
     [
-        ("attribute(h, INSTRUCTIONS, 1);", "if (h->pc & 8) attribute(h, INSTRUCTIONS, 1);", 0),
-        ("attribute(h, STRING_ITERATIONS, h->round);", "", 1),
-        ("attribute(h, LOADS + store, 1);", "attribute(h, LOADS, 1);", 2),
-        ("attribute(h, BYTES_LOADED + store, size);", "attribute(h, BYTES_LOADED, size);", 4),
-        ("h->weight[h->operation];", "1;", 0),
+        ("attribute(h, INSTRUCTIONS, 1);", "if (address & 8) attribute(h, INSTRUCTIONS, 1);", 0),
+        ("attribute(h, STRING_ITERATIONS, h->rows.round);", "", 1),
+        ("attribute(h, LOADS + a->store, 1);", "attribute(h, LOADS, 1);", 2),
+        ("attribute(h, BYTES_LOADED + a->store,", "attribute(h, BYTES_LOADED,", 4),
+        ("h->profile.weight[run->operation];", "1;", 0),
     ],
 )
 def test_finds_planted_fault(

@@ -12,7 +12,6 @@ import numpy as np
 import unicorn
 from outside.counting import strings
 from unicorn.unicorn_const import (
-    UC_HOOK_BLOCK,
     UC_HOOK_CODE,
     UC_HOOK_MEM_READ,
     UC_HOOK_MEM_WRITE,
@@ -20,7 +19,7 @@ from unicorn.unicorn_const import (
 )
 
 from zsemu.counts import PHASES, REGIONS
-from zsemu.guest.hooks import ENTRIES, EXPECTED
+from zsemu.guest.hook_structures import ENTRIES, EXPECTED
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import BATCH, RAM_BASE, STATE, ZSPAGE
@@ -116,12 +115,8 @@ class Counting(Unhooked):
     def __init__(self, image: Image, work: PlacedTrace | PlacedStream) -> None:
         super().__init__(image, work)
         hooks = self.machines.blocks
-        # One phase of one operation, which nothing ends.
-        hooks.raw.driver = hooks.raw.driver_end = hooks.raw.phase = 0
-        hooks.raw.budget = (1 << 64) - 1
-        hooks.point("expected", np.zeros(1, EXPECTED))
-        # Of all code, whatever attach_blocks() leaves out.
-        hooks._add(self.machines.counter.uc, UC_HOOK_BLOCK, hooks._library.on_block)
+        hooks.expect(np.zeros(1, EXPECTED))
+        hooks.attach_all_blocks(self.machines.counter.uc)
 
     def _observe(self, subject: Subject) -> _Nothing:
         self._nothing = self._blocks = _Blocks(subject)

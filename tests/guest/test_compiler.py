@@ -7,8 +7,8 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import Target, target
 from zsemu.guest.targets import names as target_names
-from zsemu.paths import ARCH
+from zsemu.paths import ARCH, cache
 from zsemu.replay.replay import Replay
+
+Edit = Callable[[str, str], None]
 
 each_target = pytest.mark.parametrize("arch", target_names())
 each_compiler = pytest.mark.parametrize(
@@ -44,10 +46,18 @@ def require(cc: str, target: Target) -> None:
             pytest.skip(str(error))
 
 
+@pytest.fixture(scope="module")
+def usual_cache() -> Path:
+    """Return the cache that all other modules use."""
+    return cache()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Let this module compile everything itself, once."""
+def own_cache(usual_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Let this module compile every image itself, once."""
     folder = tmp_path_factory.mktemp("cache")
+    # But the hooks only if nobody has: test_hooks_are_built_once() looks at how they are compiled.
+    hooks.build_library()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZSEMU_CACHE", str(folder))
         yield folder
@@ -61,8 +71,55 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """An image of a shipped strategy, just compiled."""
+
+    path: Path
+    said: list[str]
+    """what the compiler wrote, by run"""
+    written: set[Path]
+    """what is new in the folder of images"""
+
+
+class Compiled:
+    """Compiles shipped strategies, each once, in a cache that nothing else is compiled into."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self._known: dict[tuple[str, str, str], Shipped] = {}
+
+    def __call__(self, arch: str, name: str, cc: str) -> Shipped:
+        key = (arch, name, cc)
+        if key not in self._known:
+            self._known[key] = self._compile(*key)
+        return self._known[key]
+
+    def _compile(self, arch: str, name: str, cc: str) -> Shipped:
+        said = []
+        really_run = build_module.run
+
+        def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+            done = really_run(command)
+            said.append(done.stdout + done.stderr)
+            return done
+
+        compiler(cc, target(arch))  # asks for the version, once a process
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ZSEMU_CACHE", str(self.cache))
+            patch.setattr(build_module, "run", run)
+            before = set(self.cache.glob("images/*"))
+            path = build(target(arch), strategy(name), cc=cc)
+        return Shipped(path, said, set(self.cache.glob("images/*")) - before)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    return Compiled(tmp_path_factory.mktemp("compiled"))
+
+
 class FakeCompiler:
-    """Stands in for zsemu.build._run(): succeeds without doing anything."""
+    """Stands in for zsemu.guest.compiler.run(): succeeds without doing anything."""
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
@@ -76,7 +133,7 @@ class FakeCompiler:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCompiler:
     compiler("zig", target("x86_64"))  # asks for the version, once a process
     stand_in = FakeCompiler()
-    monkeypatch.setattr(build_module, "_run", stand_in)
+    monkeypatch.setattr(build_module, "run", stand_in)
     return stand_in
 
 
@@ -142,25 +199,13 @@ def faults(image: Image) -> set[str]:
 @each_compiler
 @pytest.mark.parametrize("name", strategy_names())
 @each_target
-def test_every_image(
-    arch: str, name: str, cc: str, monkeypatch: pytest.MonkeyPatch, empty_cache: Path
-) -> None:
+def test_every_image(arch: str, name: str, cc: str, compiled: Compiled) -> None:
     """It compiles without a warning and holds nothing that a kernel's image would not."""
     require(cc, target(arch))
-    said = []
-    really_run = build_module._run
-
-    def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        done = really_run(command)
-        said.append(done.stdout + done.stderr)
-        return done
-
-    compiler(cc, target(arch))
-    monkeypatch.setattr(build_module, "_run", run)
-    path = build(target(arch), strategy(name), cc=cc)
-    assert said == [""]
-    assert list((empty_cache / "images").iterdir()) == [path]
-    assert faults(Image(path, target(arch))) == set()
+    image = compiled(arch, name, cc)
+    assert image.said == [""]
+    assert image.written == {image.path}
+    assert faults(Image(image.path, target(arch))) == set()
 
 
 TEMPTING = """
@@ -213,11 +258,11 @@ def test_every_page_size(arch: str, cc: str) -> None:
 
 @each_compiler
 @each_target
-def test_every_image_runs(arch: str, cc: str) -> None:
+def test_every_image_runs(arch: str, cc: str, compiled: Compiled) -> None:
     """What each compiler makes of every strategy keeps all objects of a small trace intact."""
     require(cc, target(arch))
     for name in strategy_names():
-        image = Image(build(target(arch), strategy(name), cc=cc), target(arch))
+        image = Image(compiled(arch, name, cc).path, target(arch))
         outcome = Replay(image, placed(busy_trace(200), arch)).run()
         assert [str(violation) for violation in outcome.violations] == []
         assert outcome.violation_count == 0
@@ -285,14 +330,17 @@ def test_literals_are_no_instructions(
 
 
 @each_target
-def test_second_build_compiles_nothing(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = {name: build(target(arch), strategy(name)) for name in strategy_names()}
+def test_second_build_compiles_nothing(
+    arch: str, compiled: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {name: compiled(arch, name, "zig").path for name in strategy_names()}
+    monkeypatch.setenv("ZSEMU_CACHE", str(compiled.cache))
     times = {path: path.stat().st_mtime_ns for path in first.values()}
 
     def refuse(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         raise AssertionError(f"compiled again: {command}")
 
-    monkeypatch.setattr(build_module, "_run", refuse)
+    monkeypatch.setattr(build_module, "run", refuse)
     assert {name: build(target(arch), strategy(name)) for name in strategy_names()} == first
     assert {path: path.stat().st_mtime_ns for path in first.values()} == times
     with pytest.raises(AssertionError, match="compiled again"):
@@ -360,7 +408,7 @@ def test_flags_and_version_are_in_the_key(
         keys.append(build(machine, copy))
     for version in ("0.17.0", "0.17.2"):
         with monkeypatch.context() as patch:
-            patch.setattr(build_module, "_version", lambda _command, v=version: v)
+            patch.setattr(build_module, "version_of", lambda _command, v=version: v)
             keys.append(build(machine, copy))
     assert len(set(keys)) == len(keys) == len(fake.commands)
     assert build(machine, copy) == keys[0]
@@ -409,7 +457,7 @@ def test_a_broken_build_leaves_nothing(
         (tmp_path / "mine.c").write_text("int")
         name = str(tmp_path / "mine.c")
     else:
-        monkeypatch.setattr(build_module, "_run", broken)
+        monkeypatch.setattr(build_module, "run", broken)
     with pytest.raises(KeyboardInterrupt if how == "interrupted" else ZsemuError):
         build(target("i386"), strategy(name))
     assert list((empty_cache / "images").iterdir()) == []
@@ -426,9 +474,12 @@ def test_no_place_for_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_hooks_are_built_once(
-    tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+    usual_cache: Path, empty_cache: Path, edit_hooks: Edit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really_run = build_module._run
+    # zig keeps a cache of its own, which this test is not about; filling another takes seconds.
+    empty_cache.mkdir()
+    (empty_cache / "zig").symlink_to(usual_cache / "zig")
+    really_run = build_module.run
     commands = []
 
     def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -436,27 +487,23 @@ def test_hooks_are_built_once(
         return really_run(command)
 
     def libraries() -> list[Path]:
-        hooks._library.cache_clear()  # as a new process would start
+        hooks.library.cache_clear()  # as a new process would start
         hooks.build_library()
         return sorted(path for path in empty_cache.rglob("*") if path.suffix == ".so")
 
-    monkeypatch.setattr(build_module, "_run", run)
-    try:
-        assert len(libraries()) == 1
-        assert len(libraries()) == 1
-        assert len(commands) == 1
-        changed = tmp_path / "hooks.c"
-        changed.write_bytes(hooks._SOURCE.read_bytes() + b"\n")
-        monkeypatch.setattr(hooks, "_SOURCE", changed)
-        assert len(libraries()) == 2
-        assert len(commands) == 2
-        changed.write_text("int")
-        with pytest.raises(ZsemuError, match="do not compile") as caught:
-            libraries()
-        assert "error: " in caught.value.detail
-        assert len(list((empty_cache / "hooks").iterdir())) == 2
-    finally:
-        hooks._library.cache_clear()
+    monkeypatch.setattr(build_module, "run", run)
+    assert len(libraries()) == 1
+    assert len(libraries()) == 1
+    assert len(commands) == 1
+    for number, part in enumerate(("SETTLE, MAP, ACCESS, UNMAP, PHASES", "touch(h, uc, row, last")):
+        edit_hooks(part, f"{part} ")  # in a header, and in a file that another one includes
+        assert len(libraries()) == number + 2
+        assert len(commands) == number + 2
+    edit_hooks("uint64_t low, high;", "uint64_t low, high")
+    with pytest.raises(ZsemuError, match="do not compile") as caught:
+        libraries()
+    assert "error: " in caught.value.detail
+    assert len(list((empty_cache / "hooks").iterdir())) == 3
 
 
 # --- A user's own strategy --------------------------------------------------------------------
@@ -636,8 +683,8 @@ def test_compiler_that_does_not_run(
     program.write_text(f"#!/bin/sh\nseq {lines} >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    build_module._version.cache_clear()
+    build_module.version_of.cache_clear()
     with pytest.raises(ZsemuError, match="does not run: riscv64-linux-gnu-gcc") as caught:
         compiler("gcc", target("riscv32"))
-    build_module._version.cache_clear()
+    build_module.version_of.cache_clear()
     assert caught.value.detail.split() == [str(n + 1) for n in range(lines)]

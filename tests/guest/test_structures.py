@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory layouts that C and Python share, as the compiler's debug information has them."""
+"""Guest structures: as Python has them, against the compiler's debug information."""
 
-import ctypes
 import subprocess
 from pathlib import Path
 
@@ -9,12 +8,10 @@ import dwarf
 import numpy as np
 import pytest
 
-from zsemu import counts
-from zsemu.counts import TLB_KINDS
 from zsemu.errors import ZsemuError
-from zsemu.guest import hooks, image, structures
-from zsemu.guest.compiler import COMPILERS, build, compiler, zig
-from zsemu.guest.strategies import PROMISES, strategy
+from zsemu.guest import structures
+from zsemu.guest.compiler import COMPILERS, build, compiler
+from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import ARCH
@@ -41,12 +38,6 @@ enum macro {
 """
 
 
-def members(struct: np.dtype[np.void]) -> dict[str, tuple[int, int]]:
-    """Return offset and size of each field."""
-    assert struct.fields
-    return {name: (entry[1], entry[0].itemsize) for name, entry in struct.fields.items()}
-
-
 def differences(types: dwarf.Types, layout: structures.Layout) -> list[str]:
     """Compare each structure of the guest with what the host takes it to be."""
     found = []
@@ -62,7 +53,7 @@ def differences(types: dwarf.Types, layout: structures.Layout) -> list[str]:
             theirs |= {
                 f"private{i}": (private[0] + i * private[1] // 4, private[1] // 4) for i in range(4)
             }
-        mine = members(dtype)
+        mine = dwarf.members(dtype)
         for name in theirs.keys() | mine.keys():
             if theirs.get(name) != mine.get(name):
                 found.append(f"{struct}.{name}")
@@ -109,7 +100,7 @@ def test_finds_planted_difference(
 ) -> None:
     """A copy of driver.h with one change, compiled without the driver."""
     header = (ARCH / "driver.h").read_text()
-    assert header.count(old) == 1, f"driver.h has no {old!r} any more: plant it another way"
+    assert header.count(old) == 1, f"driver.h has no {old!r}: plant it another way"
     (tmp_path / "driver.h").write_text(header.replace(old, new))
     file = tmp_path / "planted.c"
     file.write_text(
@@ -147,127 +138,4 @@ def test_guest_constants(tmp_path: Path) -> None:
 def test_a_zspage_has_room(tmp_path: Path) -> None:
     zspage = structures.layout(target("x86_64")).zspage
     assert zspage.itemsize == structures.ZSPAGE_SIZE
-    assert members(zspage)["word"][0] == structures.ZSPAGE_WORDS
-
-
-# --- The host's own C --------------------------------------------------------------------------
-
-# The sizes of arrays are seen in the structures.
-HOOK_MACROS = """
-#include "%s"
-enum macro {
-        M_SCOPES = SCOPES,
-        M_ZSPAGE_SIZE = ZSPAGE_SIZE,
-        M_ZSPAGE_WORDS = ZSPAGE_WORDS,
-        M_ALIGNED = ALIGNED,
-        M_PROFILE = PROFILE,
-} macro;
-enum column a_column; enum region a_region; enum kind a_kind; enum what a_what; enum phase a_phase;
-int rest = COLUMNS;
-"""
-
-
-def compiled_hooks(folder: Path, source: Path = hooks._SOURCE) -> dwarf.Types:
-    file, binary = folder / "hooks.c", folder / "hooks.o"
-    file.write_text(HOOK_MACROS % source)
-    command = [*zig(), "cc", "-g", "-fPIC", "-c", str(file), "-o", str(binary)]
-    subprocess.run(command, check=True)
-    return dwarf.read(binary)
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> dwarf.Types:
-    return compiled_hooks(tmp_path_factory.mktemp("native"))
-
-
-def hook_differences(types: dwarf.Types) -> set[str]:
-    found = set()
-    for struct, dtype in [
-        ("expected", hooks.EXPECTED),
-        ("finding", hooks.FINDING),
-        ("block", hooks._BLOCK),
-    ]:
-        if types.structs[struct] != members(dtype) or types.sizes[struct] != dtype.itemsize:
-            found.add(struct)
-    ours = {
-        name: (getattr(hooks._Hooks, name).offset, getattr(hooks._Hooks, name).size)
-        for name, *_ in hooks._Hooks._fields_
-    }
-    found |= {
-        f"hooks.{name}"
-        for name in ours.keys() | types.structs["hooks"].keys()
-        if ours.get(name) != types.structs["hooks"].get(name)
-    }
-    if types.sizes["hooks"] != ctypes.sizeof(hooks._Hooks):
-        found.add("sizeof hooks")
-    return found
-
-
-def test_hook_structures(native: dwarf.Types) -> None:
-    assert hook_differences(native) == set()
-
-
-def test_finds_planted_hook_difference(tmp_path: Path) -> None:
-    text = hooks._SOURCE.read_text()
-    old = "uint64_t text, text_size;"
-    assert text.count(old) == 1
-    changed = tmp_path / "changed.c"
-    changed.write_text(text.replace(old, "uint64_t text_size, text;"))
-    assert hook_differences(compiled_hooks(tmp_path, changed)) == {"hooks.text", "hooks.text_size"}
-
-
-def test_hook_constants(native: dwarf.Types) -> None:
-    def in_order(values: dict[str, int]) -> list[str]:
-        assert sorted(values.values()) == list(range(len(values)))
-        return [name.lower() for name in sorted(values, key=values.__getitem__)]
-
-    macros = native.enums["macro"]
-    assert macros == {
-        "M_SCOPES": counts.SCOPE_COLUMNS,
-        "M_ZSPAGE_SIZE": structures.ZSPAGE_SIZE,
-        "M_ZSPAGE_WORDS": structures.ZSPAGE_WORDS,
-        "M_ALIGNED": image.ALIGNED,
-        "M_PROFILE": len(counts.PROFILE),
-    }
-
-    phases = dict(native.enums["phase"])
-    assert phases.pop("PHASES") == phases.pop("DRIVER") == hooks.DRIVER_PHASE == len(counts.PHASES)
-    assert in_order(phases) == list(counts.PHASES)
-
-    columns, regions = dict(native.enums["column"]), dict(native.enums["region"])
-    assert columns.pop("REGIONS") == len(columns)
-    plain = [name for name in counts.COLUMNS if "." not in name]
-    assert in_order(columns) == plain == list(counts.COLUMNS[: len(plain)])
-
-    del regions["ZSPAGE"]
-    assert regions.pop("NR_REGIONS") == len(regions)
-    assert in_order(regions) == list(counts.REGIONS)
-    assert counts.COLUMNS[len(plain) :] == tuple(
-        f"{region}.{traffic}"
-        for region in in_order(regions)
-        for traffic in ("loads", "stores", "bytes_loaded", "bytes_stored")
-    )
-
-    checks = dict(native.enums[""])
-    assert checks.pop("COLUMNS") == len(counts.ROW)
-    assert {name.lower(): value for name, value in checks.items()} == {
-        name: counts.ROW.index(name) for name in counts.CHECKS
-    }
-
-    kinds = ["plain", "string", "store_exclusive", "block_zero", "tlb"]
-    assert in_order(native.enums["kind"]) == kinds
-    assert [getattr(image, name.upper()) for name in kinds] == list(range(len(kinds)))
-    assert native.enums["reason"] == {
-        name: getattr(hooks, name) for name in ("TOO_LONG", "TOO_MANY_BLOCKS", "TOO_MUCH_MEMORY")
-    }
-    what = dict(native.enums["what"])
-    assert what.pop("WHATS") == hooks._WHATS == len(what)
-    assert what == {
-        "STRAY": hooks.STRAY,
-        "MISALIGNED": hooks.MISALIGNED,
-        "STALE": hooks.STALE,
-        **{name.upper().replace("-", "_"): hooks.PROMISE + i for i, name in enumerate(PROMISES)},
-    }
-    tlb = [f"TLB_{kind.upper()}" for kind in TLB_KINDS]
-    first = native.enums["column"][tlb[0]]
-    assert [native.enums["column"][name] - first for name in tlb] == [0, 1, 2, 3]
+    assert dwarf.members(zspage)["word"][0] == structures.ZSPAGE_WORDS

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from outside.process import Process
 from zsemu.counts import COLUMNS, PHASES, REGIONS, TRAFFIC
 from zsemu.errors import ZsemuError
-from zsemu.guest.compiler import _run, cache_folder, zig
-from zsemu.guest.hooks import ENTRIES
+from zsemu.guest.compiler import cache_folder, run, zig
+from zsemu.guest.hook_structures import ENTRIES
 from zsemu.guest.image import Image
 from zsemu.guest.memory import CODE, OTHER, POOL, RAM_BASE
 from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS
@@ -69,7 +69,7 @@ def _plugin(version: int) -> Path:
     output = directory / f"plugin-{version}.so"
     with replacing(output) as stream:
         command = [*zig(), "cc", *_FLAGS, f"-DAPI_VERSION={version}", "-Wl,-z,lazy"]
-        done = _run([*command, "-o", str(stream.name), str(_SOURCE)])
+        done = run([*command, "-o", str(stream.name), str(_SOURCE)])
         assert done.returncode == 0, done.stderr
     return output
 

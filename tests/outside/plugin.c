@@ -8,7 +8,7 @@
  * store in which region.
  *
  * Written from the definitions of the counts in README.md, not from
- * zsemu/native/hooks.c, which it is there to check. Debian 12 ships no header
+ * zsemu/guest/native/, which it is there to check. Debian 12 ships no header
  * for plugins: the declarations are those of QEMU's documentation ("QEMU TCG
  * Plugins", version 1 of the API; the same functions are in version 2).
  *

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
-from zsemu.guest.compiler import _run, compiler
+from zsemu.guest.compiler import compiler, run
 from zsemu.guest.image import Image
 from zsemu.guest.memory import RAM_BASE, Memory, Sizes
 from zsemu.guest.structures import StopAt
@@ -79,7 +79,7 @@ def _exit_code(arch: str, start: int, length: int) -> bytes:
         source = Path(__file__).parent / "exit.S"
         command = compiler("zig", target(arch)).command
         defines = (f"-DSTART={start}", f"-DLENGTH={length}")
-        done = _run([*command, *defines, "-c", "-o", str(output), str(source)])
+        done = run([*command, *defines, "-c", "-o", str(output), str(source)])
         assert done.returncode == 0, done.stderr
         with output.open("rb") as stream:
             return bytes(ELFFile(stream).get_section_by_name(".text").data())

@@ -61,7 +61,7 @@ class InstructionCounter(Listener):
         n = len(batch.index)
         counted = np.zeros(n, np.uint64) if batch.is_readback else self._weigh(batch)
         self._weights = counted.astype(np.uint64)
-        self._events.point("weight", self._weights)
+        self._events.weigh(self._weights)
 
     def observed(
         self, batch: Batch, which: NDArray[np.int64] | slice, rows: NDArray[np.uint32]

@@ -199,7 +199,7 @@ def _per_cpu(replay: Replay) -> dict[str, str]:
         words = max(words, sum(bool(area[f"private{i}"]) for i in range(4)))
     pte_stores = replay.observation.sums[:, :, COLUMNS.index("pte_stores")]
     return {
-        "per-CPU buffer, bytes": str(machines.events.raw.buffer_used),
+        "per-CPU buffer, bytes": str(machines.events.buffer_used),
         "per-CPU window, pages": str(2 if pte_stores.any() else 0),
         "per-CPU words": str(words),
     }

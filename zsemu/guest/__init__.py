@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The emulated machine: targets, strategies, compiler, image, memory, CPU and native hooks.
+"""The emulated machine: targets, strategies, compiler, image, memory, CPU, native hooks, self-test.
 
-Imports counts, whose columns the hooks fill, and nothing else of zsemu.
+native/ holds the C code of the hooks. Of zsemu, this folder imports counts, because the hooks fill
+its columns, and paths and errors.
 """

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build: one image for a target and a strategy, compiled as a kernel is, cached by content."""
+"""The compilers: they make one image of a target and a strategy, as a kernel is made.
+
+An image is compiled once and then taken from the cache, under a digest of everything it depends on.
+"""
 
 import hashlib
 import os
@@ -22,7 +25,7 @@ from zsemu.paths import cache as cache_directory
 
 COMPILERS = ("zig", "gcc", "clang")
 OPTIMISATIONS = ("O0", "O1", "O2", "O3", "Os")
-"""levels; a kernel is compiled with O2 or, for size, with Os"""
+"""levels of optimisation; a kernel is compiled with O2 or, for size, with Os"""
 
 FLAGS = (
     "-g",
@@ -48,11 +51,12 @@ _ERROR = re.compile(r"^(?P<where>.+?:\d+)(?::\d+)?: (?:fatal )?error: (?P<what>.
 
 @dataclass(frozen=True)
 class Compiler:
-    """One of COMPILERS, as found on this machine for one target."""
+    """A compiler for one target, as found on this machine."""
 
     family: str
+    """one of COMPILERS"""
     command: tuple[str, ...]
-    """the program, and what selects the target"""
+    """the program, and the arguments that select the target"""
     version: str
     """first line of ``--version``"""
 
@@ -68,15 +72,16 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    # zig keeps caches of its own: beside ours, not in the user's home.
+def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command and keep what it writes. Whether it succeeds is for the caller to see."""
+    # zig keeps caches of its own: let them lie beside ours, and not in the user's home.
     zig = str(cache_directory() / "zig")
     environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def cache_folder(name: str) -> Path:
-    """Return a directory of the cache, made if need be; ZsemuError if that cannot be done."""
+    """Return a directory of the cache, which is made if need be; ZsemuError if it cannot be."""
     directory = cache_directory() / name
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -89,23 +94,24 @@ def cache_folder(name: str) -> Path:
 
 
 def compile_to(output: Path, command: Sequence[str], complaint: str) -> None:
-    """Run a compiler's command, to which the name of what it writes is added.
+    """Run a compiler's command so that it writes ``output``, whole or not at all.
 
-    ``output`` is there whole or not at all: then ZsemuError with ``complaint``, and as its detail
-    the command, as it can be pasted into a shell, and the compiler's message.
+    If it fails, a ZsemuError says ``complaint``. Its detail is the command, as it can be pasted
+    into a shell, and the compiler's message.
     """
     pasted = shlex.join([*command, "-o", str(output)])
     if verbose():
         _say(pasted)
     with replacing(output) as stream:
-        done = _run([*command, "-o", stream.name])
+        done = run([*command, "-o", stream.name])
         if done.returncode:
             raise ZsemuError(complaint, detail=f"{pasted}\n{done.stderr.rstrip()}")
 
 
 @cache
-def _version(command: tuple[str, ...]) -> str:
-    done = _run(command)
+def version_of(command: tuple[str, ...]) -> str:
+    """Return the first line that a command writes; ZsemuError if the command fails."""
+    done = run(command)
     if done.returncode:
         raise ZsemuError(f"the compiler does not run: {shlex.join(command)}", detail=done.stderr)
     return done.stdout.splitlines()[0].strip()
@@ -117,17 +123,20 @@ def zig() -> tuple[str, ...]:
 
 
 def compiler(family: str, target: Target) -> Compiler:
-    """Find the compiler of ``family`` for ``target``; an error names a missing one's package."""
+    """Find the compiler of ``family`` for ``target``.
+
+    ZsemuError if it is not there, with the package that has it.
+    """
     build = target.build
     if family == "zig":
         command = (*zig(), "cc", "-target", build.triple, f"-mcpu={build.cpu}")
-        return Compiler(family, command, f"zig {_version((*zig(), 'version'))}")
+        return Compiler(family, command, f"zig {version_of((*zig(), 'version'))}")
     if family == "clang":
         for program in ("clang", "ld.lld"):
             if not shutil.which(program):
                 raise ZsemuError(f"no {program}: install it with 'apt-get install clang lld'")
         return Compiler(
-            family, ("clang", *build.clang, "-fuse-ld=lld"), _version(("clang", "--version"))
+            family, ("clang", *build.clang, "-fuse-ld=lld"), version_of(("clang", "--version"))
         )
     if family == "gcc":
         if not shutil.which(build.gcc):
@@ -135,7 +144,7 @@ def compiler(family: str, target: Target) -> Compiler:
             native = build.gcc.startswith(f"{platform.machine()}-")
             package = "gcc" if native else build.gcc_package
             raise ZsemuError(f"no {build.gcc}: install it with 'apt-get install {package}'")
-        return Compiler(family, (build.gcc,), _version((build.gcc, "--version")))
+        return Compiler(family, (build.gcc,), version_of((build.gcc, "--version")))
     raise ZsemuError(f"no compiler {family!r}: there are {', '.join(COMPILERS)}")
 
 
@@ -144,7 +153,7 @@ def _flags(family: str, target: Target, page_shift: int, optimisation: str) -> t
         raise ZsemuError(
             f"no optimisation level {optimisation!r}: there are {', '.join(OPTIMISATIONS)}"
         )
-    # zig makes -O2 of -O1 and -O3 (its ReleaseFast), but leaves alone what it hands on to clang.
+    # zig takes -O1 and -O3 for its ReleaseFast, which is -O2, unless clang is told directly.
     handed_on = ("-Xclang", f"-{optimisation}") if optimisation in ("O1", "O3") else ()
     special = {
         "zig": (*target.build.flags, "-fno-sanitize=undefined", *handed_on),
@@ -157,7 +166,7 @@ def _flags(family: str, target: Target, page_shift: int, optimisation: str) -> t
 def options(
     found: Compiler, target: Target, page_shift: int, optimisation: str = "O2"
 ) -> tuple[str, ...]:
-    """Return what the images depend on beside sources and version: all options but paths."""
+    """Return all options but paths: what images depend on beside their sources and the version."""
     program = len(zig()) + 1 if found.family == "zig" else 1
     flags = _flags(found.family, target, page_shift, optimisation)
     return (*found.command[program:], *flags, *LINK_FLAGS)
@@ -174,7 +183,7 @@ def _sources(target: Target) -> list[Path]:
 
 
 def inputs(target: Target, strategy: Strategy) -> list[Path]:
-    """Return every file whose content can change the image; the strategy's own last."""
+    """Return every file whose content can change the image, those of the strategy last."""
     shared = [p for p in ARCH.glob("*") if p.is_file() and p.suffix in {".c", ".h", ".S", ".lds"}]
     headers = ARCH.glob("*/*.h")
     found = sorted({*shared, *headers, *_sources(target)})
@@ -182,13 +191,13 @@ def inputs(target: Target, strategy: Strategy) -> list[Path]:
 
 
 def _explain(strategy: Strategy, error: ZsemuError, where: str) -> ZsemuError:
-    """Say more precisely why a strategy does not compile, if the compiler's message tells."""
+    """Return an error that says why a strategy does not compile, or the given one."""
     undefined = set(_UNDEFINED.findall(error.detail))
     first = _ERROR.search(error.detail)
     if missing := [name for name in _REQUIRED if name in undefined]:
         line = f"{strategy.path}: does not define {' and '.join(missing)}, as arch/zs.h asks"
     elif undefined:
-        # A compiler may call memcpy() or memset() by itself, for a large struct.
+        # To copy a large struct, a compiler calls memcpy() though the source does not.
         line = (
             f"{strategy.path}: needs {', '.join(sorted(undefined))}, which the guest does not have:"
             " it has zs_copy() and zs_swap(), and no C library"
@@ -208,9 +217,9 @@ def image_digest(
     page_shift: int = 12,
     optimisation: str = "O2",
 ) -> str:
-    """Return the SHA-256, hexadecimal, of all that an image depends on; the compiler must be there.
+    """Return the SHA-256, in hexadecimal, of everything that an image depends on.
 
-    It is the same on every machine: no path is in it.
+    It holds no path, so it is the same on every machine. ZsemuError if there is no such compiler.
     """
     found = compiler(cc, target)
     flags = _flags(cc, target, page_shift, optimisation)
@@ -231,10 +240,11 @@ def build(
     page_shift: int = 12,
     optimisation: str = "O2",
 ) -> Path:
-    """Return the ELF image of ``strategy`` for ``target``, compiled if no cached one fits.
+    """Return the ELF image of ``strategy`` for ``target``, compiled unless the cache has it.
 
-    ``page_shift`` is that of the pages that zsmalloc sees; ``optimisation`` one of OPTIMISATIONS.
-    ZsemuError with the command and the compiler's message if it does not compile.
+    ``page_shift`` is that of the pages that zsmalloc sees. ``cc`` is one of COMPILERS, and
+    ``optimisation`` one of OPTIMISATIONS. ZsemuError if the strategy does not compile, with the
+    command and the compiler's message.
     """
     digest = image_digest(target, strategy, cc=cc, page_shift=page_shift, optimisation=optimisation)
     directory = cache_folder("images")

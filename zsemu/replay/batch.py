@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu import counts
-from zsemu.guest.hooks import EXPECTED
+from zsemu.guest.hook_structures import EXPECTED
 from zsemu.guest.memory import Memory
 from zsemu.guest.structures import MAX_PAGES, ZSPAGE_SIZE, Flag, Kind, Mode
 from zsemu.replay.oracle import Arena, Versions, arena
@@ -41,7 +41,7 @@ class Batch:
     ops: NDArray[np.void]
     """the records in guest memory, shape (n,)"""
     expected: NDArray[np.void]
-    """what the native hooks judge its stores by, dtype hooks.EXPECTED, shape (n,)"""
+    """what the native hooks judge its stores by, dtype hook_structures.EXPECTED, shape (n,)"""
     first_word: NDArray[np.uint64]
     """what the slot's first word must be where the driver looks at it, shape (n,)"""
     looks: NDArray[np.bool_]
@@ -225,7 +225,7 @@ class BatchWriter:
         *,
         readback: bool,
     ) -> NDArray[np.void]:
-        """Return what each operation may store into, dtype hooks.EXPECTED, shape (n,)."""
+        """Return what each operation may store into, dtype hook_structures.EXPECTED, shape (n,)."""
         memory, placed, geometry = self._memory, part.placed, part.geometry
         class_index, spans = placed.class_index[rows], placed.spans[rows]
         zspage = self.zspages.descriptors(placed.zspage[rows])

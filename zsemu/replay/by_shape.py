@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.errors import ZsemuError
-from zsemu.guest.hooks import EXPECTED
+from zsemu.guest.hook_structures import EXPECTED
 from zsemu.guest.structures import StopAt
 from zsemu.replay import access_costs
 from zsemu.replay.batch import Batch
@@ -184,13 +184,13 @@ class EachLength(Observation):
         for first in range(0, len(kinds), MAX_OPERATIONS):
             some = kinds[first : first + MAX_OPERATIONS]
             access_costs.prepare(some, machines.memory)
-            machines.events.point("expected", np.zeros(len(some), EXPECTED))
+            machines.events.expect(np.zeros(len(some), EXPECTED))
             control["first"], control["last"], control["stop_at"] = 0, len(some), StopAt.NEVER
             machines.observer.drive()
             rows = machines.take_rows(slice(len(some)))
             found[first : first + len(some)] = rows[:, _ACCESS, : len(COLUMNS)]
         # No access is where it would be in a trace.
-        machines.events.raw.nr_findings = 0
+        machines.events.take_findings()
         return access_costs.Measured(kinds, found)
 
 

@@ -27,7 +27,7 @@ def culprit(
     try:
         return search.run()
     except Stopped:
-        return int(search.observation.machines.events.raw.pc)
+        return search.observation.machines.events.pc
 
 
 class _Search:
@@ -61,7 +61,7 @@ class _Search:
         return int(np.searchsorted(batch.index, self._until, side="right"))
 
     def _found(self) -> int | None:
-        return int(self.observation.machines.events.raw.watched_pc) or None
+        return self.observation.machines.events.watched_pc
 
 
 def first_batch(observation: Observation, batch: Batch, which: int, byte: int) -> int:

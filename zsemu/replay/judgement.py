@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zsemu.counts import PHASES
-from zsemu.guest.hooks import MISALIGNED, PROMISE, STALE, STRAY, Hooks
+from zsemu.guest.hook_structures import MISALIGNED, PROMISE, STALE, STRAY
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
@@ -70,14 +71,10 @@ class Judge:
 
     def _judge_stores(self, batch: Batch) -> None:
         """Report what the native hooks found wrong."""
-        raw = self._machines.events.raw
-        if not raw.nr_findings:
-            return
-        found = list(stores(self._machines.events, self._machines.memory))
-        for finding in found:
+        found, number = self._machines.events.take_findings()
+        for finding in stores(found, self._machines.memory):
             self._add(batch, finding, pc=finding.pc)
-        self.count += int(raw.nr_findings) - len(found)
-        raw.nr_findings = 0
+        self.count += number - len(found)
 
     def _judge_memory(self, batch: Batch) -> None:
         """Report what the batch left wrong in memory, in the order of the operations."""
@@ -136,18 +133,21 @@ def _broken(promise: int, phase: str, size: int, place: str) -> str:
     return f"{name}: {how[name]}"
 
 
-def stores(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
-    """Yield what the native callbacks found: stray stores, misaligned accesses, broken promises."""
+def stores(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
+    """Yield what the native callbacks found: stray stores, misaligned accesses, broken promises.
+
+    ``found`` has dtype FINDING.
+    """
     order = memory.target.byte_order
-    for raw in hooks.findings():
+    for raw in found:
         what, phase = int(raw["what"]), PHASES[int(raw["phase"])]
         address, size = int(raw["address"]), int(raw["size"])
         place = memory.describe(address - RAM_BASE)
-        found = b""
+        stored = b""
         if what == STRAY:
             kind, detail = violations.STRAY, f"{phase} stores {size} bytes into {place}"
             value = int(raw["value"]).to_bytes(8, order)
-            found = value[:size] if order == "little" else value[-size:]
+            stored = value[:size] if order == "little" else value[-size:]
         elif what == MISALIGNED:
             kind, detail = violations.MISALIGNED, f"{phase} accesses {size} bytes at {place}"
         elif what == STALE:
@@ -155,7 +155,7 @@ def stores(hooks: Hooks, memory: Memory) -> Iterator[Finding]:
             detail = f"after {phase} the old entry for {address:#x} can still be used"
         else:
             kind, detail = violations.PROMISE, _broken(what - PROMISE, phase, size, place)
-        yield Finding(int(raw["operation"]), kind, detail, found=found, pc=int(raw["pc"]))
+        yield Finding(int(raw["operation"]), kind, detail, found=stored, pc=int(raw["pc"]))
 
 
 def first_words(batch: Batch, writer: BatchWriter, memory: Memory) -> Iterator[Finding]:

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.counts import PHASES
 from zsemu.errors import ZsemuError
-from zsemu.guest.hooks import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, Hooks
+from zsemu.guest.hook_structures import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY
+from zsemu.guest.hooks import Hooks
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.memory import Memory, Sizes
@@ -85,7 +85,7 @@ class Machines:
     def expect(self, batch: Batch) -> None:
         """Give the hooks what they judge a batch by."""
         for hooks in (self.blocks, self.events):
-            hooks.point("expected", batch.expected)
+            hooks.expect(batch.expected)
 
     def count(self, batch: Batch, first: int, stop_at: StopAt) -> int:
         """Run operations from ``first`` on, counting blocks; return the one that was not run."""
@@ -111,16 +111,16 @@ class Machines:
         except Fault as found:
             fault = found
         at = int(control["current"][0])
-        pc = int(hooks.raw.pc) if hooks is self.events else None
+        pc = hooks.pc if hooks is self.events else None
         if fault:
             detail = f"page fault or other exception: {fault}"
             raise Stopped(at, violations.FAULT, detail, pc)
-        if hooks.raw.exhausted == TOO_MANY_BLOCKS:
+        if hooks.stopped == TOO_MANY_BLOCKS:
             raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
-        if hooks.raw.exhausted:
-            greedy = hooks.raw.exhausted == TOO_MUCH_MEMORY
+        if hooks.stopped:
+            greedy = hooks.stopped == TOO_MUCH_MEMORY
             what = "touches more memory than any object has" if greedy else "does not return"
-            raise Stopped(at, violations.ENDLESS, f"{PHASES[hooks.raw.phase]} {what}", pc)
+            raise Stopped(at, violations.ENDLESS, f"{hooks.phase} {what}", pc)
         if at < len(batch.index) and batch.ops["error"][at]:
             detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
             raise Stopped(at, violations.SPANS, detail, self.image.address("zs_map_object"))

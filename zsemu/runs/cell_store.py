@@ -43,7 +43,7 @@ def sources_digest() -> str:
     """
     package = Path(zsemu.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *package.glob("guest/native/*.c")]):
+    for path in sorted([*package.rglob("*.py"), *package.glob("guest/native/*.[ch]")]):
         name = path.relative_to(package)
         if name.parts[0] == "cli":
             continue

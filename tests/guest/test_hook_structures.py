@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Structures and numbers of the native hooks: as Python has them, against the compiler's DWARF."""
+
+import ctypes
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import dwarf
+import pytest
+
+from zsemu import counts
+from zsemu.counts import TLB_KINDS
+from zsemu.guest import hook_structures, hooks, image, structures
+from zsemu.guest.compiler import zig
+from zsemu.guest.hook_structures import NativeHooks
+from zsemu.guest.strategies import PROMISES
+
+# Macros leave no trace in debug information; enumerators made of them do.
+# The sizes of arrays are seen in the structures.
+MACROS = """
+#include "%s"
+enum macro {
+        M_SCOPES = SCOPES,
+        M_ZSPAGE_SIZE = ZSPAGE_SIZE,
+        M_ZSPAGE_WORDS = ZSPAGE_WORDS,
+        M_ALIGNED = ALIGNED,
+        M_PROFILE = PROFILE,
+} macro;
+enum column a_column; enum region a_region; enum kind a_kind; enum what a_what; enum phase a_phase;
+int rest = COLUMNS;
+"""
+
+
+def compiled(folder: Path) -> dwarf.Types:
+    """Return the types of the hooks as they lie in hooks.SOURCES."""
+    file, binary = folder / "macros.c", folder / "macros.o"
+    file.write_text(MACROS % (hooks.SOURCES / "hooks.c"))
+    command = [*zig(), "cc", "-g", "-fPIC", "-c", str(file), "-o", str(binary)]
+    subprocess.run(command, check=True)
+    return dwarf.read(binary)
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> dwarf.Types:
+    return compiled(tmp_path_factory.mktemp("native"))
+
+
+def fields(struct: type[ctypes.Structure], base: int = 0) -> dict[str, tuple[int, int]]:
+    """Return offset and size of each field, those of nested structures as ``outer.inner``."""
+    found: dict[str, tuple[int, int]] = {}
+    for name, kind in struct._fields_:  # type: ignore[misc]
+        field = getattr(struct, name)
+        if isinstance(kind, type) and issubclass(kind, ctypes.Structure):
+            inner = fields(kind, base + field.offset)
+            found |= {f"{name}.{each}": place for each, place in inner.items()}
+        else:
+            found[name] = (base + field.offset, field.size)
+    return found
+
+
+def differences(types: dwarf.Types) -> set[str]:
+    found = set()
+    for struct, dtype in [
+        ("expected", hook_structures.EXPECTED),
+        ("finding", hook_structures.FINDING),
+        ("block", hook_structures.BLOCK),
+    ]:
+        if types.structs[struct] != dwarf.members(dtype) or types.sizes[struct] != dtype.itemsize:
+            found.add(struct)
+    ours, theirs = fields(NativeHooks), types.structs["hooks"]
+    found |= {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+    if types.sizes["hooks"] != ctypes.sizeof(NativeHooks):
+        found.add("sizeof hooks")
+    return found
+
+
+def test_structures(native: dwarf.Types) -> None:
+    assert differences(native) == set()
+    assert len(fields(NativeHooks)) > 60
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (
+            "uint64_t text, text_size;",
+            "uint64_t text_size, text;",
+            {"image.text", "image.text_size"},
+        ),
+        ("uint64_t low, high;", "uint64_t high, low;", {"expected"}),
+    ],
+)
+def test_finds_planted_difference(
+    old: str, new: str, found: set[str], edit_hooks: Callable[..., None], tmp_path: Path
+) -> None:
+    edit_hooks(old, new)
+    assert differences(compiled(tmp_path)) == found
+
+
+def test_constants(native: dwarf.Types) -> None:
+    def in_order(values: dict[str, int]) -> list[str]:
+        assert sorted(values.values()) == list(range(len(values)))
+        return [name.lower() for name in sorted(values, key=values.__getitem__)]
+
+    macros = native.enums["macro"]
+    assert macros == {
+        "M_SCOPES": counts.SCOPE_COLUMNS,
+        "M_ZSPAGE_SIZE": structures.ZSPAGE_SIZE,
+        "M_ZSPAGE_WORDS": structures.ZSPAGE_WORDS,
+        "M_ALIGNED": image.ALIGNED,
+        "M_PROFILE": len(counts.PROFILE),
+    }
+
+    phases = dict(native.enums["phase"])
+    assert (
+        phases.pop("PHASES")
+        == phases.pop("DRIVER")
+        == hook_structures.DRIVER_PHASE
+        == len(counts.PHASES)
+    )
+    assert in_order(phases) == list(counts.PHASES)
+
+    columns, regions = dict(native.enums["column"]), dict(native.enums["region"])
+    assert columns.pop("REGIONS") == len(columns)
+    plain = [name for name in counts.COLUMNS if "." not in name]
+    assert in_order(columns) == plain == list(counts.COLUMNS[: len(plain)])
+
+    del regions["ZSPAGE"]
+    assert regions.pop("NR_REGIONS") == len(regions)
+    assert in_order(regions) == list(counts.REGIONS)
+    assert counts.COLUMNS[len(plain) :] == tuple(
+        f"{region}.{traffic}"
+        for region in in_order(regions)
+        for traffic in ("loads", "stores", "bytes_loaded", "bytes_stored")
+    )
+
+    checks = dict(native.enums[""])
+    assert checks.pop("COLUMNS") == len(counts.ROW)
+    assert {name.lower(): value for name, value in checks.items()} == {
+        name: counts.ROW.index(name) for name in counts.CHECKS
+    }
+
+    kinds = ["plain", "string", "store_exclusive", "block_zero", "tlb"]
+    assert in_order(native.enums["kind"]) == kinds
+    assert [getattr(image, name.upper()) for name in kinds] == list(range(len(kinds)))
+    assert native.enums["reason"] == {
+        name: getattr(hook_structures, name)
+        for name in ("TOO_LONG", "TOO_MANY_BLOCKS", "TOO_MUCH_MEMORY")
+    }
+    what = dict(native.enums["what"])
+    assert what.pop("WHATS") == hook_structures.NR_WHATS == len(what)
+    assert what == {
+        "STRAY": hook_structures.STRAY,
+        "MISALIGNED": hook_structures.MISALIGNED,
+        "STALE": hook_structures.STALE,
+        **{
+            name.upper().replace("-", "_"): hook_structures.PROMISE + i
+            for i, name in enumerate(PROMISES)
+        },
+    }
+    tlb = [f"TLB_{kind.upper()}" for kind in TLB_KINDS]
+    first = native.enums["column"][tlb[0]]
+    assert [native.enums["column"][name] - first for name in tlb] == [0, 1, 2, 3]

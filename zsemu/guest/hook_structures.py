@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The structures of native/hooks.h, as ctypes and NumPy types, and its numbers.
+
+Fields and their order are those of the C file. tests/guest/test_hook_structures.py compares both.
+"""
+
+import ctypes
+from typing import Final
+
+import numpy as np
+
+from zsemu.counts import PHASES
+from zsemu.guest.strategies import PROMISES
+
+ENTRIES: Final = (
+    "zs_settle",
+    "zs_map_object",
+    "zs_access_out",
+    "zs_access_in",
+    "zs_unmap_object",
+)
+"""the functions that the driver calls; with each of them a phase begins"""
+DRIVER_PHASE: Final = len(PHASES)
+"""``DRIVER``: the driver itself runs, in no phase"""
+MAX_FINDINGS: Final = 20
+"""findings that are kept; the rest is only counted"""
+
+STRAY, MISALIGNED, STALE, PROMISE = range(4)
+"""what a finding is about; PROMISE + i is that strategies.PROMISES[i] is broken"""
+NR_WHATS: Final = PROMISE + len(PROMISES)
+TOO_LONG, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY = range(1, 4)
+"""why a run was stopped"""
+
+EXPECTED: Final = np.dtype(
+    [
+        ("scope", np.uint32),
+        ("cpu", np.uint32),
+        ("zspage", np.int64),
+        ("low", np.uint64),
+        ("high", np.uint64),
+        ("caller", np.uint64),
+        ("length", np.uint64),
+        ("reads", np.uint64),
+        ("part", np.uint64, 2),
+        ("bytes", np.uint64, 2),
+    ]
+)
+"""``struct expected``: what the host knows of an operation"""
+
+FINDING: Final = np.dtype(
+    [(name, np.uint64) for name in ("what", "operation", "phase", "pc", "address", "size", "value")]
+)
+"""``struct finding``: something that the callbacks found wrong"""
+
+BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
+"""``struct block``: a translated block"""
+
+_SLOT: Final = 65536
+_LEAF: Final = 65536
+_LINE_TABLE: Final = 1 << 13
+
+_u64 = ctypes.c_uint64
+_pointer = ctypes.c_void_p
+
+
+def _words(names: str) -> list[tuple[str, type[_u64]]]:
+    return [(name, _u64) for name in names.split()]
+
+
+def _pointers(names: str) -> list[tuple[str, type[_pointer]]]:
+    return [(name, _pointer) for name in names.split()]
+
+
+class NativeImage(ctypes.Structure):
+    """``struct image``: the code that runs."""
+
+    _fields_ = (
+        *_words("text text_size driver driver_end"),
+        ("entry", _u64 * len(ENTRIES)),
+        *_words("word_bits"),
+        *_pointers("kind class operand displacement"),
+        *_words("operand_shift"),
+    )
+
+
+class NativeMemory(ctypes.Structure):
+    """``struct memory``: what lies where in guest RAM."""
+
+    _fields_ = (
+        *_pointers("ram"),
+        *_words("start size page_shift"),
+        *_pointers("region owner index"),
+        *_words("zspages buffers stride"),
+    )
+
+
+class NativeRun(ctypes.Structure):
+    """``struct run``: the limits of a run, and where it is."""
+
+    _fields_ = (
+        *_pointers("current expected"),
+        *_words("budget"),
+        *_pointers("stop"),
+        *_words("stopped phase operation pc spent"),
+    )
+
+
+class NativeProfile(ctypes.Structure):
+    """``struct profile``: what each instruction did."""
+
+    _fields_ = (*_pointers("counts weight"),)
+
+
+class NativeBlocks(ctypes.Structure):
+    """``struct blocks``: how often each translated block ran."""
+
+    _fields_ = (
+        *_pointers("at block hits repeats"),
+        *_words("number max cell previous previous_size previous_cell"),
+    )
+
+
+class NativeRows(ctypes.Structure):
+    """``struct rows``: what each operation cost, and the cache lines of the current one."""
+
+    _fields_ = (
+        *_pointers("row"),
+        *_words("round zeroing last_pte pte_halves buffer_used epoch accessed"),
+        ("lines", _u64 * (3 * _LINE_TABLE)),
+    )
+
+
+class NativeJudgement(ctypes.Structure):
+    """``struct judgement``: what is held against an operation."""
+
+    _fields_ = (
+        *_words("promises nr_findings"),
+        ("last_found", _u64 * NR_WHATS),
+        ("findings", _u64 * (FINDING.itemsize // 8 * MAX_FINDINGS)),
+        *_words("mapped watch watched_pc"),
+        ("slot", ctypes.c_uint8 * _SLOT),
+    )
+
+
+class NativeTranslations(ctypes.Structure):
+    """``struct translations``: the page table of the windows."""
+
+    _fields_ = (
+        *_words("leaf pte_size pte_present window window_ptes mmu_shift strict pte_pc"),
+        *_pointers("read_register control"),
+        ("served", ctypes.c_uint8 * _LEAF),
+        ("stored", ctypes.c_uint8 * _LEAF),
+    )
+
+
+class NativeHooks(ctypes.Structure):
+    """``struct hooks``: everything that the callbacks of one CPU read and fill."""
+
+    _fields_ = (
+        ("image", NativeImage),
+        ("memory", NativeMemory),
+        ("run", NativeRun),
+        ("profile", NativeProfile),
+        ("blocks", NativeBlocks),
+        ("rows", NativeRows),
+        ("judgement", NativeJudgement),
+        ("translations", NativeTranslations),
+    )

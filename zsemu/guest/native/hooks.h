@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the native hooks share with Python: one struct hooks for each emulated
+ * CPU, and the numbers of phases, columns, regions, kinds and findings.
+ * zsemu/guest/hook_structures.py has the same fields in the same order, and a
+ * test compares the two.
+ */
+#ifndef ZSEMU_HOOKS_H
+#define ZSEMU_HOOKS_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* As zsemu/counts.py has them. DRIVER: no phase, the driver itself runs. */
+enum phase { SETTLE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
+
+/* The columns of a row, as zsemu/counts.py has them. */
+enum column {
+	INSTRUCTIONS,
+	STRING_ITERATIONS,
+	LOADS,
+	STORES,
+	BYTES_LOADED,
+	BYTES_STORED,
+	PTE_STORES,
+	TLB_PAGE_LOCAL,
+	TLB_PAGE_BROADCAST,
+	TLB_ALL_LOCAL,
+	TLB_ALL_BROADCAST,
+	LINES_TOUCHED,
+	LINES_DIRTIED,
+	CLASS_LOAD,	/* + class of the instruction */
+	CLASS_STORE,
+	CLASS_ALU,
+	CLASS_BRANCH,
+	CLASS_SYSTEM,
+	REGIONS,
+};
+
+enum region {
+	POOL, BUFFER, CALLER, PAGETABLE, STATE, BATCH, STACK, CODE, OTHER,
+	NR_REGIONS,
+	/* Descriptors count as batch, and as state from ZSPAGE_WORDS on. */
+	ZSPAGE,
+};
+
+/* The columns behind the counts: what a promise may exclude. */
+enum {
+	/* stores into the pool while mapped read-only */
+	STORES_READING = REGIONS + 4 * NR_REGIONS,
+	STORES_OUTSIDE,	/* into the pool, but not into its own slot */
+	LEFT,		/* page words and window entries in use after unmap */
+	LEAKED,		/* bytes of its slot that differ though unwritten */
+	UNALIGNED,	/* accesses of the strategy, whatever the rule */
+	COLUMNS,
+};
+
+/* Kinds of instruction, which the host found by disassembling; a TLB
+ * invalidate is TLB + its place among the four TLB columns. */
+enum kind { PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB };
+#define ALIGNED		0x80	/* added to a kind: must access aligned */
+#define KIND		0x7f
+
+/* Why a run was stopped: hooks.run.stopped. */
+enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY };
+
+/* What is found wrong by the hooks rather than by the host. */
+enum what {
+	STRAY, MISALIGNED, STALE,
+	/* Broken promises, which are looked for only where they were made. */
+	RO_CLEAN, NEIGHBOUR_CLEAN, STATELESS, NO_LEAK,
+	WHATS,
+};
+
+#define SCOPES		8	/* columns of the block histogram */
+#define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
+#define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
+#define ZSPAGE_SIZE	512
+#define ZSPAGE_WORDS	256
+#define LINE_SHIFT	6
+#define LINE_BITS	13	/* a phase can touch 4 x 64 KiB, 4096 lines */
+#define LINES_MAX	((1 << LINE_BITS) - 512)
+#define FINDINGS	20
+#define SLOT_MAX	65536	/* the largest page, and so the largest slot */
+#define LEAF_MAX	65536	/* the largest page of page-table entries */
+
+/* What the host knows of an operation, by which its stores are judged. */
+struct expected {
+	uint32_t scope;
+	uint32_t cpu;
+	int64_t zspage;		/* index of its descriptor */
+	uint64_t low, high;	/* bytes of the zspage that it may store into */
+	uint64_t caller;	/* caller's buffer: offset in RAM ... */
+	uint64_t length;	/* ... and length */
+	uint64_t reads;		/* whether it is mapped read-only */
+	/* its slot: offsets in RAM of its one or two parts, and their sizes */
+	uint64_t part[2];
+	uint64_t bytes[2];
+};
+
+/* Something found wrong; what is one of enum what. */
+struct finding {
+	uint64_t what, operation, phase, pc, address, size, value;
+};
+
+/* A translated block of Unicorn's. */
+struct block {
+	uint64_t address;
+	uint32_t size;
+	uint32_t next;		/* another block of the same address, + 1 */
+};
+
+/* A cache line that the current operation has touched in its phase. */
+struct line {
+	uint64_t line;
+	uint64_t epoch;
+	uint32_t dirty, unused;
+};
+
+/* The code that runs, as the host has read it. */
+struct image {
+	uint64_t text, text_size;	/* addresses of all code */
+	uint64_t driver, driver_end;	/* of the driver's own code */
+	uint64_t entry[ENTRIES];	/* what the driver calls, or 0 */
+	uint64_t word_bits;
+	/* by offset in the text */
+	const uint8_t *kind;		/* enum kind of the instruction */
+	const uint8_t *class;		/* its class: a column from CLASS_LOAD */
+	const uint16_t *operand;	/* of an invalidate: its register ... */
+	const int64_t *displacement;	/* ... and what is added to it ... */
+	uint64_t operand_shift;		/* ... after this left shift */
+};
+
+/* What lies where in guest RAM. Offsets are from the start of the RAM. */
+struct memory {
+	uint8_t *ram;
+	uint64_t start, size, page_shift;	/* start: physical address */
+	/* by page of RAM */
+	const uint8_t *region;
+	const int32_t *owner;		/* CPU, or zspage of a pool page */
+	const int32_t *index;		/* which page of its zspage it is */
+	uint64_t zspages;		/* offset of the descriptors */
+	uint64_t buffers;		/* offset of CPU 0's buffer ... */
+	uint64_t stride;		/* ... and bytes to the next one's */
+};
+
+/* The run of a batch: its limits, and where it is. */
+struct run {
+	const void *current;		/* operation, a word of the guest's */
+	const struct expected *expected;	/* by operation */
+	uint64_t budget;		/* of blocks or instructions, a phase */
+	int (*stop)(void *uc);
+	uint64_t stopped;		/* one of enum reason, or 0 */
+	uint64_t phase, operation, pc;
+	uint64_t spent;			/* of the budget */
+};
+
+/* The histogram of blocks that on_block() fills. */
+struct blocks {
+	uint32_t *at;			/* by offset in the text: number + 1 */
+	struct block *block;		/* by number */
+	uint64_t *hits, *repeats;	/* [number][phase * SCOPES + scope] */
+	uint64_t number, max;		/* blocks that there are, and fit */
+	uint64_t cell;			/* phase * SCOPES + scope */
+	/* the last block of this phase: address (0: none), size, cell */
+	uint64_t previous, previous_size, previous_cell;
+};
+
+/* The rows of counts that on_code() and on_memory() fill. */
+struct rows {
+	uint32_t *row;		/* [operation][phase][COLUMNS], or NULL */
+	uint64_t round;		/* the next access is a round of a rep */
+	uint64_t zeroing;	/* the next store is a whole block's */
+	/* the entry that was stored last, and mask of its halves that were */
+	uint64_t last_pte, pte_halves;
+	uint64_t buffer_used;	/* bytes of a buffer, up to the last stored */
+	/* lines are distinct within an epoch: a phase of an operation */
+	uint64_t epoch;
+	uint64_t accessed;	/* operation whose access this epoch is, + 1 */
+	struct line lines[1 << LINE_BITS];	/* a hash table */
+};
+
+/* By what operations are judged, and what was found wrong. */
+struct judgement {
+	uint64_t promises;		/* mask of 1 << RO_CLEAN and so on */
+	uint64_t nr_findings;		/* of which FINDINGS are kept */
+	uint64_t last_found[WHATS];	/* operation of the last one, + 1 */
+	struct finding findings[FINDINGS];
+	uint64_t mapped;		/* maps that have not ended */
+	/* a byte of RAM, or ~0, and the last store that changed it */
+	uint64_t watch, watched_pc;
+	uint8_t slot[SLOT_MAX];		/* as it was before the map */
+};
+
+/* The page table of the per-CPU windows, which is a device if strict is set. */
+struct translations {
+	uint64_t leaf;			/* offset of the table in RAM */
+	uint64_t pte_size;
+	uint64_t pte_present;		/* mask: any of its bits is set */
+	uint64_t window;		/* virtual address of the first entry */
+	uint64_t window_ptes;		/* entries that a CPU owns */
+	uint64_t mmu_shift;
+	uint64_t strict;
+	uint64_t pte_pc;		/* the last store into the table */
+	int (*read_register)(void *uc, int which, void *value);
+	int (*control)(void *uc, unsigned int what, ...);
+	uint8_t served[LEAF_MAX];	/* what the MMU reads ... */
+	uint8_t stored[LEAF_MAX];	/* ... and what the guest has stored */
+};
+
+/* What each instruction did. */
+struct profile {
+	uint64_t *counts;	/* [phase][offset][PROFILE], or NULL */
+	const uint64_t *weight;	/* by operation: how often it counts */
+};
+
+struct hooks {
+	struct image image;
+	struct memory memory;
+	struct run run;
+	struct profile profile;
+	struct blocks blocks;
+	struct rows rows;
+	struct judgement judgement;
+	struct translations translations;
+};
+
+/* An access to memory as counts and judgement take it. */
+struct access {
+	uint64_t address;		/* physical */
+	uint64_t offset;		/* in RAM */
+	uint64_t size;
+	uint64_t value;			/* that is stored */
+	int store;			/* 0: a load, 1: a store */
+	int region;
+};
+
+static uint32_t *row_of(const struct hooks *h)
+{
+	const struct run *run = &h->run;
+
+	return h->rows.row + (run->operation * PHASES + run->phase) * COLUMNS;
+}
+
+static const struct expected *expected_of(const struct hooks *h)
+{
+	return &h->run.expected[h->run.operation];
+}
+
+/* A word or page-table entry. */
+static uint64_t load(const uint8_t *at, uint64_t size)
+{
+	return size == 8 ? *(const uint64_t *)at : *(const uint32_t *)at;
+}
+
+#endif

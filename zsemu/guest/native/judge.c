@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Judges what an operation does: where it may store, and what was promised. */
+
+#define SCRATCH		0x5a	/* what a CPU's buffer holds before a map */
+
+/* Note something wrong, once for each kind and operation. */
+static void report(struct hooks *h, enum what what, uint64_t pc,
+		   uint64_t address, uint64_t size, uint64_t value)
+{
+	struct judgement *j = &h->judgement;
+
+	if (j->last_found[what] == h->run.operation + 1)
+		return;
+	j->last_found[what] = h->run.operation + 1;
+	if (j->nr_findings < FINDINGS)
+		j->findings[j->nr_findings] = (struct finding){
+			what, h->run.operation, h->run.phase,
+			pc, address, size, value,
+		};
+	j->nr_findings++;
+}
+
+static int promised(const struct hooks *h, enum what what)
+{
+	return h->judgement.promises >> what & 1;
+}
+
+/* Remember the slot, and overwrite what an earlier map left in the buffer. */
+static void before_map(struct hooks *h)
+{
+	const struct expected *e = expected_of(h);
+	uint8_t *ram = h->memory.ram, *slot = h->judgement.slot;
+
+	/* While another object is mapped, its bytes may be there. */
+	if (!h->judgement.mapped++)
+		memset(ram + h->memory.buffers + e->cpu * h->memory.stride,
+		       SCRATCH, 1ULL << h->memory.page_shift);
+	memcpy(slot, ram + e->part[0], e->bytes[0]);
+	memcpy(slot + e->bytes[0], ram + e->part[1], e->bytes[1]);
+}
+
+/* Count the bytes of the slot that are not as they were before the map. */
+static uint64_t changed_bytes(const struct hooks *h, const struct expected *e)
+{
+	const uint8_t *ram = h->memory.ram, *slot = h->judgement.slot;
+	uint64_t i, changed = 0;
+
+	for (i = 0; i < e->bytes[0]; i++)
+		changed += slot[i] != ram[e->part[0] + i];
+	for (i = 0; i < e->bytes[1]; i++)
+		changed += slot[e->bytes[0] + i] != ram[e->part[1] + i];
+	return changed;
+}
+
+/* Count the zspage's page words and the CPU's window entries in use. */
+static uint64_t words_left(const struct hooks *h, const struct expected *e)
+{
+	const struct translations *t = &h->translations;
+	const uint8_t *table = t->strict ? t->stored : h->memory.ram + t->leaf;
+	const uint8_t *words = h->memory.ram + h->memory.zspages +
+			       e->zspage * ZSPAGE_SIZE + ZSPAGE_WORDS;
+	uint64_t word = h->image.word_bits / 8, first = e->cpu * t->window_ptes;
+	uint64_t i, left = 0;
+
+	for (i = 0; i < ZSPAGE_SIZE - ZSPAGE_WORDS; i += word)
+		left += load(words + i, word) != 0;
+	for (i = first; i < first + t->window_ptes; i++)
+		left += (load(table + i * t->pte_size, t->pte_size) &
+			 t->pte_present) != 0;
+	return left;
+}
+
+/* Judge what an operation leaves behind. */
+static void after_unmap(struct hooks *h)
+{
+	const struct expected *e = expected_of(h);
+	uint64_t start = h->memory.start, pc = h->run.pc;
+	/* What the operation wrote may differ, and nothing else. */
+	uint64_t written = e->reads ? 0 : e->length;
+	uint64_t changed = changed_bytes(h, e);
+	uint32_t *row = row_of(h);
+
+	h->judgement.mapped--;
+	if (changed > written) {
+		row[LEAKED] = changed - written;
+		if (promised(h, NO_LEAK))
+			report(h, NO_LEAK, pc, start + e->part[0],
+			       changed - written, 0);
+	}
+	row[LEFT] += words_left(h, e);
+	if (row[LEFT] && promised(h, STATELESS))
+		report(h, STATELESS, pc, start + h->memory.zspages, row[LEFT],
+		       0);
+}
+
+/* Whether an operation may store there. */
+static int allowed(const struct hooks *h, const struct expected *e,
+		   const struct access *a)
+{
+	const struct memory *m = &h->memory;
+	const struct translations *t = &h->translations;
+	uint64_t offset = a->offset, page = offset >> m->page_shift;
+	uint64_t linear, pte;
+
+	switch (a->region) {
+	case POOL:
+		linear = ((uint64_t)m->index[page] << m->page_shift) +
+			 (offset & ((1ULL << m->page_shift) - 1));
+		return m->owner[page] == e->zspage && linear >= e->low &&
+		       linear + a->size <= e->high;
+	case BUFFER:
+	case STATE:
+		return m->owner[page] == e->cpu;
+	case ZSPAGE:
+		offset -= m->zspages;
+		return (int64_t)(offset / ZSPAGE_SIZE) == e->zspage &&
+		       offset % ZSPAGE_SIZE >= ZSPAGE_WORDS;
+	case PAGETABLE:
+		pte = (offset - t->leaf) / t->pte_size;
+		return offset >= t->leaf && pte / t->window_ptes == e->cpu;
+	case CALLER:
+		return offset >= e->caller &&
+		       offset + a->size <= e->caller + e->length;
+	case STACK:
+		return 1;
+	}
+	return 0;
+}
+
+/* Remember who changed the watched byte. A store is shown before it is done. */
+static void watch(struct hooks *h, const struct access *a)
+{
+	struct judgement *j = &h->judgement;
+
+	if (a->offset <= j->watch && j->watch < a->offset + a->size &&
+	    h->memory.ram[j->watch] !=
+		    (uint8_t)(a->value >> (j->watch - a->offset) * 8))
+		j->watched_pc = h->run.pc;
+}
+
+static void judge_store(struct hooks *h, const struct expected *e,
+			const struct access *a, uint32_t *row)
+{
+	uint64_t pc = h->run.pc;
+
+	watch(h, a);
+	if (!allowed(h, e, a))
+		report(h, STRAY, pc, a->address, a->size, a->value);
+	if (a->region != POOL)
+		return;
+	if (a->offset - e->part[0] >= e->bytes[0] &&
+	    a->offset - e->part[1] >= e->bytes[1]) {
+		row[STORES_OUTSIDE]++;
+		if (promised(h, NEIGHBOUR_CLEAN))
+			report(h, NEIGHBOUR_CLEAN, pc, a->address, a->size,
+			       a->value);
+	}
+	if (e->reads) {
+		row[STORES_READING]++;
+		if (promised(h, RO_CLEAN))
+			report(h, RO_CLEAN, pc, a->address, a->size, a->value);
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Follows which phase of which operation runs, and stops an endless one. */
+
+static uint64_t current_operation(const struct hooks *h)
+{
+	if (h->image.word_bits == 64)
+		return *(const volatile uint64_t *)h->run.current;
+	return *(const volatile uint32_t *)h->run.current;
+}
+
+/*
+ * The phase that code at an address belongs to when it runs. The function that
+ * the driver calls decides; whatever that calls in turn belongs to the same
+ * phase, until the driver's own code runs again.
+ */
+static enum phase phase_of(const struct hooks *h, uint64_t address)
+{
+	static const enum phase phases[ENTRIES] = {
+		SETTLE, MAP, ACCESS, ACCESS, UNMAP,
+	};
+	const struct image *image = &h->image;
+	int i;
+
+	if (address - image->driver < image->driver_end - image->driver)
+		return DRIVER;
+	if (h->run.phase != DRIVER)
+		return h->run.phase;
+	for (i = 0; i < ENTRIES; i++)
+		if (address == image->entry[i])
+			return phases[i];
+	return DRIVER;
+}
+
+static void begin_phase(struct hooks *h, enum phase phase)
+{
+	struct run *run = &h->run;
+	struct rows *rows = &h->rows;
+
+	run->phase = phase;
+	run->operation = current_operation(h);
+	run->spent = 0;
+	run->pc = 0;
+	h->blocks.cell = phase * SCOPES + expected_of(h)->scope;
+	/* The two copies of an update are one access. */
+	if (phase != ACCESS || rows->accessed != run->operation + 1)
+		rows->epoch++;
+	rows->accessed = phase == ACCESS ? run->operation + 1 : 0;
+	rows->last_pte = ~0ULL;
+	if (rows->row && phase == MAP)
+		before_map(h);
+}
+
+static void end_phase(struct hooks *h, void *uc)
+{
+	if (h->rows.row) {
+		if (h->translations.strict)
+			judge_translations(h, uc);
+		if (h->run.phase == UNMAP)
+			after_unmap(h);
+	}
+	h->run.phase = DRIVER;
+	h->blocks.previous = h->blocks.previous_size = 0;
+}
+
+/* Return the phase of the code at an address, which runs next. */
+static enum phase follow(struct hooks *h, void *uc, uint64_t address)
+{
+	enum phase phase = phase_of(h, address);
+
+	if (phase != h->run.phase) {
+		if (phase == DRIVER)
+			end_phase(h, uc);
+		else
+			begin_phase(h, phase);
+	}
+	return phase;
+}
+
+static void stop(struct hooks *h, void *uc, enum reason reason)
+{
+	h->run.stopped = reason;
+	h->run.stop(uc);
+}
+
+static void spend(struct hooks *h, void *uc)
+{
+	if (++h->run.spent > h->run.budget && !h->run.stopped)
+		stop(h, uc, TOO_LONG);
+}
