@@ -100,7 +100,7 @@ def test_constants_are_unicorns(arch: str) -> None:
 
 def test_unknown_constant() -> None:
     with pytest.raises(ZsemuError, match="no constant UC_CPU_X86_ABACUS"):
-        targets._constant("UC_CPU_X86_ABACUS")
+        targets.unicorn_constant("UC_CPU_X86_ABACUS")
 
 
 def test_no_two_targets_are_the_same() -> None:

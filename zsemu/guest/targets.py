@@ -132,7 +132,7 @@ class Target:
 
     def register(self, name: str) -> int:
         """Return Unicorn's number of the register that Capstone calls ``name``."""
-        return _constant(self.registers + name.upper())
+        return unicorn_constant(self.registers + name.upper())
 
     @property
     def word(self) -> int:
@@ -140,7 +140,8 @@ class Target:
         return self.word_bits // 8
 
 
-def _constant(name: str) -> int:
+def unicorn_constant(name: str) -> int:
+    """Return the value of a constant of Unicorn's; ZsemuError if it has none of that name."""
     for module in _UNICORN_CONSTANTS:
         if hasattr(module, name):
             return int(getattr(module, name))
@@ -210,10 +211,10 @@ def target(name: str) -> Target:
         direct_map=data["direct_map"],
         window=data["window"],
         cpu_model=engine["cpu"].removeprefix("UC_CPU_"),
-        unicorn_arch=_constant(engine["arch"]),
+        unicorn_arch=unicorn_constant(engine["arch"]),
         unicorn_mode=_mode(unicorn.unicorn_const, engine["mode"]),
-        unicorn_cpu=_constant(engine["cpu"]),
-        pc=_constant(engine["pc"]),
+        unicorn_cpu=unicorn_constant(engine["cpu"]),
+        pc=unicorn_constant(engine["pc"]),
         registers=engine["registers"],
         set_page_size=engine.get("set_page_size", False),
         coprocessor=tuple(tuple(row) for row in engine.get("coprocessor", [])),
