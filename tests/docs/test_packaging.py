@@ -48,7 +48,7 @@ def wheel_faults(wheel: Path, source: Path) -> set[str]:
         for path in (source / name).rglob("*"):
             if path.is_file():
                 inside = path.relative_to(source)
-                target = inside if name == "zsemu" else Path("zsemu") / inside
+                target = inside if name == "zsemu" else Path("zsemu/data") / inside
                 wanted[target.as_posix()] = path.read_bytes()
     with zipfile.ZipFile(wheel) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
@@ -110,7 +110,7 @@ def test_wheel_holds_what_it_should(source: Path, built: tuple[Path, Path]) -> N
     ("old", "new", "fault"),
     [
         ('"arch" = "zsemu/data/arch"\n', "", "zsemu/data/arch/zs.h"),
-        ('packages = ["zsemu"]', 'packages = ["zsemu", "tests"]', "tests/test_packaging.py"),
+        ('packages = ["zsemu"]', 'packages = ["zsemu", "tests"]', "tests/docs/test_packaging.py"),
         ('license-files = ["LICENSE"]\n', "license-files = []\n", "licenses/LICENSE"),
     ],
 )
