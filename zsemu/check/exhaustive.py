@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Exhaustive geometry: every size class, every slot, every map mode, as one trace.
+"""Make the trace that maps every slot of every size class in every mode.
 
-All slots of a zspage hold objects with known content, so every object has neighbours on both sides
-whose bytes are judged when they are next read. Every class is on its own: a failure in one can be
-shown with its operations alone.
+All slots of a zspage hold objects with known content. So every object has neighbours on both sides,
+whose bytes are judged when they are next read. No operation depends on another class: a failure in
+one class can be shown with the operations of that class alone.
 """
 
 from dataclasses import replace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a check is asked for, and what it finds: requests, results and failures, as plain data."""
+"""Hold what a check is asked for, and what it finds: requests, results and failures, as data."""
 
 from dataclasses import dataclass, field
 

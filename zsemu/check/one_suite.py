@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One suite of one strategy on one architecture: replayed, judged, and its failures shrunk."""
+"""Run one suite of one strategy on one architecture, and shrink what fails in it."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Properties: facts about a strategy that decide arguments, measured one by one.
+"""Measure the properties of a strategy: facts that decide arguments about it.
 
-None of them is a failure unless the strategy promises it. Each experiment is a few operations
-placed by hand; what goes wrong in it is what the strategy cannot do.
+A property that a strategy does not have is a failure only if the strategy promises it. Most
+properties are measured by an experiment of a few operations placed by hand. If something goes wrong
+in it, the strategy cannot do what the experiment tries.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ class _Bench:
 
 
 def _bench(geometry: Geometry, *, smaller_first: bool, without: int | None = None) -> _Bench:
-    """Fill a zspage; the object under test has its smaller part in the first page, or not."""
+    """Fill a zspage; ``smaller_first``: the tested object's smaller part is in its first page."""
     builder = ScriptBuilder(geometry)
     for index in range(len(geometry.classes)):
         slots = geometry.slots_of(index)
@@ -176,7 +177,7 @@ def _experiments() -> list[tuple[str, Callable[[_Bench], None], int | None]]:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """A replay of an exhausted geometry, everything watched."""
+    """A replay of the exhaustive trace, every operation observed."""
 
     work: PlacedTrace
     replay: Replay
@@ -216,7 +217,7 @@ def measure(image: Image, geometry: Geometry, done: Exhausted | None = None) -> 
     ended = next((found for found in outcome.violations if found.kind in ENDS), None)
 
     def found(name: str, value: str, shown_by: str = "") -> Property:
-        """Return what went as ``value`` says as far as the strategy got."""
+        """Return a property; its value is ``?`` if the strategy did not get far enough."""
         if ended and not shown_by:
             why = f"{ended.kind}, {ended.action} of slot {ended.slot} of class {ended.class_size}"
             return Property(name, "?", why)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sequences: a Hypothesis state machine over all that the allocator and its users do.
+"""Search for a failing sequence of what the allocator and its users do, in any order.
 
-Several zspages of a few classes, two CPUs; allocate, free, read, write, update, compaction and page
-migration in any order. The machine only collects steps; the guest then runs them all, and the
-oracle judges, which knows what every object holds. A sequence that fails is shrunk action by
-action.
+A sequence allocates, frees, reads, writes, updates, compacts and migrates pages, in several zspages
+of a few classes and on two CPUs. A Hypothesis state machine collects the steps. Then the guest runs
+them all, and the oracle, which knows what every object holds, judges them. A sequence that fails is
+shrunk action by action.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class Action:
-    """A step after its choices, so that it stays the same when others are left out."""
+    """A step whose choices have been made, so that it stays the same when others are left out."""
 
     what: str
     object: int
@@ -78,7 +78,7 @@ def interesting_classes(geometry: Geometry) -> list[int]:
 
 
 class _Stage:
-    """Some zspages and the objects in them."""
+    """The zspages of a sequence and the objects in them."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.builder = ScriptBuilder(geometry, "scattered")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shrinking: from a violation to the smallest list of operations found that shows the same."""
+"""Shrink a violation to the smallest list of operations found that shows the same."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
@@ -51,7 +51,7 @@ def smallest(items: Sequence[_T], shows: Callable[[list[_T]], bool], runs: int =
 def _script(whole: PlacedTrace, chosen: Sequence[int]) -> ScriptBuilder:
     """Return some operations as a script, each in the zspage and slot that it had.
 
-    What is not possible without those left out is left out, too.
+    An operation that is not possible without one that was left out is left out, too.
     """
     builder = ScriptBuilder(whole.geometry, whole.page_order)
     index = np.array(chosen, np.int64)

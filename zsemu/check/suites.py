@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suites of a check: which geometries and page sizes are exhausted, which searched.
+"""Name the suites of a check: the geometries and page sizes that are exhausted or searched.
 
-Every strategy must pass the checks of MUST_HOLD on every operation; a promise is checked where it
-is made. A suite is one geometry and page size, exhausted, or a search by random sequences.
+A suite either maps every slot of every class of one geometry, or searches by random sequences.
+Every strategy must pass the checks of MUST_HOLD on every operation. A promise is checked of the
+strategies that make it.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Access costs: what the copies between object and caller's buffer cost, apart from the strategy.
+"""Measure what accesses cost, the copies between an object and its caller's buffer.
 
 Where a strategy does the same for objects of all lengths (length_probe.py), an operation costs what
 its shape costs and what its access costs. The driver's code for the access is the same for all

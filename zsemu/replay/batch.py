@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Batches: some thousand operations of a placed trace, written as records into guest memory."""
+"""Write a placed trace into guest memory as batches, of some thousand operations each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ READBACK: Final = 1 << 62
 
 @dataclass(frozen=True)
 class Batch:
-    """n operations in guest memory."""
+    """A batch: n operations as records in guest memory, and what is expected of them."""
 
     number: int
     """of the batch in its replay, from 0; READBACK for those of the read-back"""

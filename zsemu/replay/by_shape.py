@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Observing by shape: one operation of each shape is observed, and the others are counted by it.
+"""Observe one operation of each shape, and count the others of that shape by it.
 
 The guest's driver stops the counting CPU before an operation whose shape has not been measured, and
 the observing CPU runs it. Where the length of an object does not matter to a strategy, all lengths
@@ -39,7 +39,7 @@ Probe = Callable[[PlacedTrace, Listener], bool]
 
 
 class EachLength(Observation):
-    """Observes an operation of every shape, in which the length of the object counts."""
+    """Observes an operation of every shape; the length of the object is part of the shape."""
 
     def __init__(
         self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
@@ -195,7 +195,7 @@ class EachLength(Observation):
 
 
 class EachShape(EachLength):
-    """Observes an operation of every shape; a length is part of it only where it matters."""
+    """Observes an operation of every shape; the length is part of it only where it matters."""
 
     def prepare(self, probe: Probe) -> None:
         """Find out for which operations the length matters, as LengthProbe does."""

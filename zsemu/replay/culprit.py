@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The culprit of a wrong byte: the instruction that last stored into it, found by a second replay.
+"""Find the culprit of a wrong byte, the instruction that last stored into it, by a second replay.
 
-What is wrong in memory shows when somebody looks, long after the store that did it. So the trace is
-replayed once more, with everything hooked in the batches that matter and that byte watched.
+A wrong byte in memory is noticed when somebody reads it, long after the store that made it wrong.
+So the trace is replayed once more. In the batches that matter every access is hooked, and the hooks
+watch that byte.
 """
 
 import numpy as np

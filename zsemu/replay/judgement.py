@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Judgement: what is wrong after a batch, and the violations that are made of it.
+"""Judge what a batch did, and report what is wrong as violations.
 
 The native hooks judge stores and accesses while they happen. What the batch left in memory is
 judged here: the first word of slots where the allocator looks at it, and every byte that an access

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Numbers for keys: every distinct 64-bit key gets the next index into arrays."""
+"""Give every distinct 64-bit key a number, the next index into arrays."""
 
 import numpy as np
 from numpy.typing import NDArray

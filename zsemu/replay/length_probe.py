@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The length probe: whether it matters to a strategy how long the object is that it maps.
+"""Find out whether it matters to a strategy how long the object is that it maps.
 
 A strategy may copy a whole slot, or only say where an object is: then what it does is the same for
 every length, and one shape stands for all. Whether that is so is found out before a trace is
@@ -29,7 +29,7 @@ class LengthProbe(Listener):
     """Maps of objects in a few slots, in every mode and of lengths from the least to the most."""
 
     def __init__(self, geometry: Geometry, *, settles: bool) -> None:
-        """``settles``: a strategy that has zs_settle() may find a neighbour displaced, or none."""
+        """``settles``: the strategy has zs_settle(), so that a neighbour may be displaced."""
         self._builder = ScriptBuilder(geometry)
         self._group: list[int] = []
         self._at: list[int] = []

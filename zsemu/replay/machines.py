@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest of one replay: its memory, and the one or two emulated CPUs that run over it.
+"""Hold the guest of one replay: its memory, and the one or two emulated CPUs that run over it.
 
 The counting CPU has one hook, which counts how often each translated block ran. The observing CPU
 has every instruction and every access hooked, and fills a row of counts for each operation. Both

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Observations: which operations of a replay run on the observing CPU, and what is made of them.
+"""Decide which operations of a replay run on the observing CPU, and hold what they cost.
 
 An Observation runs batches and holds what they cost. EveryOperation observes all of them, and
 StrictTranslations does so with translations kept as a TLB may that never forgets. by_shape.py has

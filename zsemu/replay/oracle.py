@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The oracle: what every byte of every object must be, and what every caller's buffer must hold.
+"""Know what every byte of every object must be, and what every caller's buffer must hold.
 
 The content of an object is a function of its number and its version, which every write and update
 raises by one: 64-bit word i is ``base(object, version) + i * STEP``. All of a batch's buffers

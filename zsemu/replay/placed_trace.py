@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Placed traces: a trace whose objects have their zspages and slots, cut into batches.
+"""Place a trace: give its objects their zspages and slots, and cut it into batches.
 
 A short trace is placed as a whole, a long one part by part whenever it is asked for.
 """
@@ -105,7 +105,7 @@ class PlacedTrace:
         return {scope: int(np.count_nonzero(each[scope])) for scope in SCOPES}
 
     def parts(self) -> Iterator["PlacedTrace"]:
-        """Yield all of it, as Stream does part by part."""
+        """Yield the whole trace as its only part, as PlacedStream yields several."""
         yield self
 
 
@@ -235,7 +235,7 @@ def _balance(
 
 
 class _Peak:
-    """The most in use at once; what a batch gives back is used again only in the next."""
+    """Follows how many are in use at once; what a batch gives back is used only in the next."""
 
     def __init__(self) -> None:
         self.most = 1

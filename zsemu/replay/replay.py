@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Replay: runs a placed trace through one image, proves every object intact, and counts.
+"""Replay a placed trace through one image, prove every object intact, and count.
 
 A Replay takes one batch after the other, has an Observation run it and a Judge judge it. Then it
 reads back what is alive at the end.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scripts: operations placed by hand, for what no trace holds.
+"""Place operations by hand, as a script, for what no trace holds.
 
 A script chooses zspage and slot itself, moves objects as compaction does, migrates pages, and holds
 a map while other operations run. It becomes a placed trace and is replayed like one.
@@ -52,7 +52,7 @@ class _Object:
 
 @dataclass
 class ScriptBuilder:
-    """Collects operations; every method appends one, or the few that it takes."""
+    """Collects operations; each method appends one, or the few that make up what it names."""
 
     geometry: Geometry
     page_order: str = "ascending"

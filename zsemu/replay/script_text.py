@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scripts as text: the case that zsemu check prints of a failure, read again for --case.
+"""Read a script from text: a case that zsemu check printed of a failure, for --case.
 
 ::
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Spanning costs: what mapping a spanning object costs by where the page ends in its slot.
+"""Add up what mapping a spanning object costs by where the page ends in its slot.
 
 A row is a class size, a *head* (bytes of the slot that lie in its first page; the tail is the rest)
 and a mode. Operations of a row may differ in length and in what state a strategy is in: a row sums

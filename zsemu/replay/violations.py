@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Violations: what a strategy did that it must not, told so that it can be found."""
+"""Describe a violation, something that a strategy did and must not do, so that it can be found."""
 
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol

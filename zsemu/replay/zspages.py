@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The zspages in guest memory: which descriptor and which pages of the pool each of them has.
+"""Give each zspage a descriptor and pages of the pool in guest memory.
 
 The placement model numbers zspages serially. In guest memory a zspage is a descriptor and the pages
 that it names; both are used again once the zspage is freed.
