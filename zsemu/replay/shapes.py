@@ -2,11 +2,11 @@
 """Know which operations cost the same, and add up what they cost.
 
 Operations that cost the same have one shape. Each shape is measured once and multiplied by how
-often it occurs. A shape is all that can matter of what a strategy receives, and the state in the page words around
-the slot. Where an object does not span, its place matters only as far as cache lines and the slots
-beside it are concerned. Where the length does not matter (length_probe.py), the cost of an
-operation is that of its shape and that of its access (access_costs.py). The sums are held against
-block hits in every run (by_shape.py).
+often it occurs. A shape is all that can matter of what a strategy receives, and the state in the
+page words around the slot. Where an object does not span, its place matters only as far as cache
+lines and the slots beside it are concerned. Where the length does not matter (length_probe.py), the
+cost of an operation is that of its shape and that of its access (access_costs.py). The sums are
+held against block hits in every run (by_shape.py).
 """
 
 from collections.abc import Callable, Iterator
