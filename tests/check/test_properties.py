@@ -44,6 +44,9 @@ KNOWN = {
 """what does not hold"""
 UNALIGNED = "unaligned accesses of its own"
 
+# measured() is cached in a process.
+pytestmark = pytest.mark.xdist_group("properties")
+
 
 @cache
 def measured(name: str, arch: str = "aarch64") -> dict[str, Property]:
