@@ -7,65 +7,13 @@
  * the strategy's three functions execute is the settle, map or unmap phase.
  */
 #include "driver.h"
+#include "user.h"
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
-#define __access	__attribute__((section(".access"), noinline))
 
 struct zs_boot zs_boot_info;
 struct zs_batch zs_batch;
 unsigned long zs_direct_map;
-
-/* zs_copy(), for the access alone: arch/access.S */
-void zs_access_copy(void *dst, const void *src, unsigned long n);
-
-/*
- * A user's access to the payload: all of it, once. Nothing is left to do
- * where the strategy handed out the caller's own buffer.
- */
-__access void zs_access_out(const struct zs_span *span, u32 spans, char *caller)
-{
-	u32 i;
-
-	for (i = 0; i < spans; i++) {
-		if (span[i].addr != caller)
-			zs_access_copy(caller, span[i].addr, span[i].length);
-		caller += span[i].length;
-	}
-}
-
-__access void zs_access_in(const struct zs_span *span, u32 spans, char *caller)
-{
-	u32 i;
-
-	for (i = 0; i < spans; i++) {
-		if (span[i].addr != caller)
-			zs_access_copy(span[i].addr, caller, span[i].length);
-		caller += span[i].length;
-	}
-}
-
-/*
- * What the user of an update does with its buffer between the two: replace
- * the old content by the new, and keep the old for the host to look at.
- */
-static __driver void exchange(char *a, char *b, u32 length)
-{
-	unsigned long *wa = (unsigned long *)a, *wb = (unsigned long *)b;
-	u32 i, words = length / sizeof(*wa);
-
-	for (i = 0; i < words; i++) {
-		unsigned long w = wa[i];
-
-		wa[i] = wb[i];
-		wb[i] = w;
-	}
-	for (i = words * sizeof(*wa); i < length; i++) {
-		char c = a[i];
-
-		a[i] = b[i];
-		b[i] = c;
-	}
-}
 
 /* The slot's first word: link of the free list, or header. */
 static __driver unsigned long *first_word(const struct zs_location *loc)
@@ -134,7 +82,7 @@ static __driver void access(struct zs_op *op, const struct zs_span *span,
 	if (op->mode != ZS_MM_WO)
 		zs_access_out(span, spans, op->caller);
 	if (op->mode == ZS_MM_RW)
-		exchange(op->caller, op->update, op->loc.length);
+		zs_exchange(op->caller, op->update, op->loc.length);
 	if (op->mode != ZS_MM_RO)
 		zs_access_in(span, spans, op->caller);
 }

@@ -20,6 +20,11 @@ TLB_KINDS: Final = ("page_local", "page_broadcast", "all_local", "all_broadcast"
 PHASES: Final = ("settle", "map", "access", "unmap")
 STRATEGY_PHASES: Final = ("settle", "map", "unmap")
 """the phases in which the strategy itself runs: all but the access"""
+ALLOCATOR_PHASES: Final = ("malloc", "free")
+"""what only a kernel's own allocator has beside them"""
+PARTS: Final = ("own", "copy", "stand_in")
+"""into which each count of a kernel's object is split: the object's own text; what copies, its own
+memcpy() or ours; and what stands in for the rest of the kernel, which is not the kernel's cost"""
 REGIONS: Final = (
     "pool",
     "buffer",

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Unicorn starts in EL1 with the MMU off; the host has set SCR_EL3 and HCR_EL2. */
 
-/* 39-bit addresses through either table register, write-back, inner shareable, 40-bit output. */
-#define TCR_COMMON	(25 | 1 << 8 | 1 << 10 | 3 << 12 | 25 << 16 | 1 << 23 | \
-			 1 << 24 | 1 << 26 | 3 << 28 | 2 << 32)
+/*
+ * Addresses of 39 bits through TTBR0 alone. A kernel's own object is built with
+ * VA_BITS, 48, and has its upper addresses through TTBR1, from the same tables.
+ */
+#ifdef VA_BITS
+#define TCR_EPD1	0
+#else
+#define VA_BITS		39
+#define TCR_EPD1	(1 << 23)
+#endif
+/* Write-back, inner shareable, 40-bit output. */
+#define TCR_COMMON	((64 - VA_BITS) | 1 << 8 | 1 << 10 | 3 << 12 | \
+			 (64 - VA_BITS) << 16 | TCR_EPD1 | 1 << 24 | 1 << 26 | \
+			 3 << 28 | 2 << 32)
 #if PAGE_SHIFT == 12
 #define TCR_GRANULE	(0 << 14 | 2 << 30)
 #elif PAGE_SHIFT == 14
@@ -26,6 +37,7 @@ zs_start_boot:
 	ldr	x9, =(TCR_COMMON | TCR_GRANULE)
 	msr	tcr_el1, x9
 	msr	ttbr0_el1, x0
+	msr	ttbr1_el1, x0
 	dsb	ish
 	isb
 	mrs	x9, sctlr_el1

@@ -9,7 +9,11 @@
 typedef unsigned long pte_t;
 
 #define MMU_PAGE_SHIFT		PAGE_SHIFT
-#if PAGE_SHIFT == 12
+#if PAGE_SHIFT == 12 && defined(VA_BITS)	/* 48, for a kernel's own object */
+#define PGTABLE_LEVELS		4
+#define PGTABLE_SHIFTS		{ 39, 30, 21, 12 }
+#define PGTABLE_BITS		{ 9, 9, 9, 9 }
+#elif PAGE_SHIFT == 12
 #define PGTABLE_LEVELS		3
 #define PGTABLE_SHIFTS		{ 30, 21, 12 }
 #define PGTABLE_BITS		{ 9, 9, 9 }

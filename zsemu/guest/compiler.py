@@ -148,7 +148,10 @@ def compiler(family: str, target: Target) -> Compiler:
     raise ZsemuError(f"no compiler {family!r}: there are {', '.join(COMPILERS)}")
 
 
-def _flags(family: str, target: Target, page_shift: int, optimisation: str) -> tuple[str, ...]:
+def compile_flags(
+    family: str, target: Target, page_shift: int, optimisation: str
+) -> tuple[str, ...]:
+    """Return the options for the compiler, without those for the linker."""
     if optimisation not in OPTIMISATIONS:
         raise ZsemuError(
             f"no optimisation level {optimisation!r}: there are {', '.join(OPTIMISATIONS)}"
@@ -168,7 +171,7 @@ def options(
 ) -> tuple[str, ...]:
     """Return all options but paths: what images depend on beside their sources and the version."""
     program = len(zig()) + 1 if found.family == "zig" else 1
-    flags = _flags(found.family, target, page_shift, optimisation)
+    flags = compile_flags(found.family, target, page_shift, optimisation)
     return (*found.command[program:], *flags, *LINK_FLAGS)
 
 
@@ -177,6 +180,7 @@ def _sources(target: Target) -> list[Path]:
     return [
         ARCH / "driver.c",
         ARCH / "boot.c",
+        ARCH / "user.c",
         ARCH / "access.S",
         *(own / f"{n}.S" for n in ("entry", "copy", "swap")),
     ]
@@ -222,7 +226,7 @@ def image_digest(
     It holds no path, so it is the same on every machine. ZsemuError if there is no such compiler.
     """
     found = compiler(cc, target)
-    flags = _flags(cc, target, page_shift, optimisation)
+    flags = compile_flags(cc, target, page_shift, optimisation)
     digest = hashlib.sha256()
     for text in (found.version, *found.command[1:], *flags, *LINK_FLAGS):
         digest.update(text.encode() + b"\0")
@@ -257,7 +261,7 @@ def build(
     found = compiler(cc, target)
     command = [
         *found.command,
-        *_flags(cc, target, page_shift, optimisation),
+        *compile_flags(cc, target, page_shift, optimisation),
         f"-I{ARCH}",
         f"-I{ARCH / target.name}",
         *LINK_FLAGS,

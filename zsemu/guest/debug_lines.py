@@ -85,7 +85,7 @@ class SourceLines:
         language = attributes.get("DW_AT_language")
         assembly = language is not None and language.value == _ASSEMBLER
         directory = attributes.get("DW_AT_comp_dir")
-        paths = _paths(program, directory.value.decode() if directory else "")
+        paths = paths_of(program, directory.value.decode() if directory else "")
         files = [self._find(path) for path in paths]
         first = 0 if program.header["version"] >= 5 else 1
         found = []
@@ -120,7 +120,7 @@ def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
     return number
 
 
-def _paths(program: Any, base: str) -> list[PurePosixPath]:  # noqa: ANN401
+def paths_of(program: Any, base: str) -> list[PurePosixPath]:  # noqa: ANN401
     """Return the paths of the files of a line table, whose unit was compiled in ``base``."""
     directories = [path.decode() for path in program["include_directory"]]
     if program.header["version"] < 5:

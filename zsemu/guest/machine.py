@@ -2,9 +2,11 @@
 """One emulated CPU, whose MMU is on, over the memory of a run."""
 
 from types import ModuleType
-from typing import Final
+from typing import Final, Protocol
 
+import numpy as np
 import unicorn
+from numpy.typing import NDArray
 from unicorn import arm64_const, arm_const
 from unicorn.unicorn_const import (
     UC_ARCH_ARM64,
@@ -14,10 +16,27 @@ from unicorn.unicorn_const import (
 )
 
 from zsemu.guest.hooks import Hooks
-from zsemu.guest.memory import RAM_BASE, Memory
+from zsemu.guest.image import Image
+from zsemu.guest.memory import RAM_BASE
+from zsemu.guest.targets import Target
 
 _CODE_BUFFER: Final = 32 << 20
 """bytes for translated code, of which Unicorn reserves 1 GiB unless told otherwise"""
+
+
+class Ram(Protocol):
+    """What a machine must know of guest memory: that of strategies, or of a kernel's object."""
+
+    ram: NDArray[np.uint8]
+    size: int
+    image: Image
+    target: Target
+    window_leaf: int
+    window_entries: int
+
+    @property
+    def mmu_shift(self) -> int:
+        """Of the pages of the MMU."""
 
 
 class Fault(Exception):  # noqa: N818 - the field's word
@@ -31,7 +50,7 @@ class Machine:
     machine therefore flushes its TLB when another one has changed the windows' page table.
     """
 
-    def __init__(self, memory: Memory, strict: Hooks | None = None) -> None:
+    def __init__(self, memory: Ram, strict: Hooks | None = None) -> None:
         """Boot; ``strict`` hooks, if there are any, serve the windows' page table as a device."""
         target = memory.target
         self.memory = memory

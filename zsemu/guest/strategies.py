@@ -45,10 +45,29 @@ class Strategy:
     """whether it is a user's own file: results then name its content, too"""
 
     @property
+    def label(self) -> str:
+        """Return the name that results have for it: a user's own is named as its file."""
+        return self.path.name if self.own else self.name
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the C file, then what it includes that lies beside it."""
+        files: list[Path] = []
+        waiting = [self.path]
+        while waiting:
+            path = waiting.pop()
+            files.append(path)
+            for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
+                included = (path.parent / os.fsdecode(name)).resolve()
+                if included.is_file() and included not in files and included not in waiting:
+                    waiting.append(included)
+        return files
+
+    @property
     def needs_window(self) -> bool:
         """Whether it sets page-table entries, for which the MMU must have zsmalloc's page size."""
         # A copy of zs.h beside the file names the window, too, which says nothing.
-        files = [path for path in strategy_files(self) if path.name != "zs.h"]
+        files = [path for path in self.files if path.name != "zs.h"]
         text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
         code = _COMMENT.sub("", text)
         return "zs_set_pte" in code or "window" in code
@@ -56,22 +75,13 @@ class Strategy:
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the file and of the files beside it that it includes."""
-        content = b"".join(path.read_bytes() for path in strategy_files(self))
+        content = b"".join(path.read_bytes() for path in self.files)
         return hashlib.sha256(content).hexdigest()
 
 
 def strategy_files(strategy: Strategy) -> list[Path]:
-    """Return the C file of a strategy, and then the files beside it that it includes."""
-    files: list[Path] = []
-    waiting = [strategy.path]
-    while waiting:
-        path = waiting.pop()
-        files.append(path)
-        for name in _LOCAL_INCLUDE.findall(path.read_bytes()):
-            included = (path.parent / os.fsdecode(name)).resolve()
-            if included.is_file() and included not in files and included not in waiting:
-                waiting.append(included)
-    return files
+    """Return the files that a strategy consists of, its C file first."""
+    return strategy.files
 
 
 def _parse(name: str, path: Path, *, own: bool) -> Strategy:

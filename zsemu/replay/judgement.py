@@ -20,6 +20,7 @@ from zsemu.replay import violations
 from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.replay.machines import Stopped
 from zsemu.replay.observation import Observation
+from zsemu.replay.oracle import Arena
 from zsemu.replay.violations import FINAL_READ, Violation
 from zsemu.traces.operation import Operation
 
@@ -81,7 +82,7 @@ class Judge:
         machines = self._machines
         found = [
             *first_words(batch, machines.writer, machines.memory),
-            *contents(batch, machines.memory),
+            *contents(batch.arena, batch.words, machines.memory.arena),
         ]
         for finding in sorted(found, key=lambda finding: finding.which):
             pc = None
@@ -177,13 +178,15 @@ def first_words(batch: Batch, writer: BatchWriter, memory: Memory) -> Iterator[F
         )
 
 
-def contents(batch: Batch, memory: Memory) -> Iterator[Finding]:
-    """Yield bytes that accesses saw, or that lie between the buffers, and are wrong."""
-    buffers = batch.arena
-    wrong = buffers.mismatches(batch.words)
+def contents(buffers: Arena, words: NDArray[np.uint64], offset: int) -> Iterator[Finding]:
+    """Yield bytes that accesses saw, or that lie between the buffers, and are wrong.
+
+    ``words`` is what the buffers hold after the batch, and ``offset`` where they are in RAM.
+    """
+    wrong = buffers.mismatches(words)
     start = buffers.start * 8
     buffer = np.searchsorted(start, wrong, side="right") - 1
-    seen, expected = batch.words.view(np.uint8), buffers.after.view(np.uint8)
+    seen, expected = words.view(np.uint8), buffers.after.view(np.uint8)
     distinct, first, number = np.unique(buffer, return_index=True, return_counts=True)
     for index, at, bad in zip(
         distinct.tolist(), wrong[first].tolist(), number.tolist(), strict=True
@@ -205,5 +208,5 @@ def contents(batch: Batch, memory: Memory) -> Iterator[Finding]:
             detail,
             expected[shown].tobytes(),
             seen[shown].tobytes(),
-            memory.arena + caller + inside,
+            offset + caller + inside,
         )

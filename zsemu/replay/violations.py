@@ -17,6 +17,10 @@ SPANS: Final = "wrong spans"
 MISALIGNED: Final = "unaligned access"
 STALE: Final = "missing TLB invalidate"
 PROMISE: Final = "broken promise"
+PLACEMENT: Final = "placement"
+"""a kernel's allocator puts an object elsewhere than the model of zsemu.zsmalloc"""
+ALLOCATOR: Final = "allocator"
+"""a kernel's allocator fails, or breaks a list, a lock, a reference count or another rule"""
 
 ENDS: Final = (FAULT, ENDLESS, SPANS)
 """kinds after which a replay cannot go on"""
@@ -47,14 +51,20 @@ class Violation:
     """function+offset of the instruction that did it; empty if none can be named"""
     instruction: str
 
+    @property
+    def subject(self) -> str:
+        """What did it, in words; an operation behind the trace's end is of no object."""
+        if self.object_number < 0:
+            return self.action
+        where = f"class {self.class_size}, slot {self.slot} at offset {self.offset}"
+        return f"{self.action} of object {self.object_number}, {where}"
+
     def as_dict(self) -> dict[str, object]:
         """Return it as results have it."""
         return {key.removesuffix("_number"): value for key, value in asdict(self).items()}
 
     def __str__(self) -> str:
-        what = f"{self.action} of object {self.object_number}"
-        where = f"class {self.class_size}, slot {self.slot} at offset {self.offset}"
-        text = f"{self.kind}: operation {self.operation} ({what}, {where}): {self.detail}"
+        text = f"{self.kind}: operation {self.operation} ({self.subject}): {self.detail}"
         if self.expected or self.found:
             text += f"; expected {self.expected or '-'}, found {self.found or '-'}"
         if self.pc:

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a kernel's object shows when it runs: its address layout, its size classes, its handles."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zsemu.errors import ZsemuError
+from zsemu.guest.machine import Fault, Machine
+from zsemu.guest.structures import StopAt
+from zsemu.kernel.guest import WORDS, Cause, Kind
+from zsemu.kernel.layouts import Layouts
+from zsemu.kernel.link import KernelImage
+from zsemu.kernel.memory import KernelMemory, KernelSizes
+from zsemu.kernel.object import layouts as layouts_of
+from zsemu.kernel.target import AddressLayout
+from zsemu.zsmalloc import geometry
+from zsemu.zsmalloc.geometry import Geometry
+
+_PROBE = KernelSizes(cpus=1, operations=16, arena=4096, pages=256, objects=16, zspages=64)
+_LENGTH = 100
+"""bytes of the objects that the probe allocates; several fit into every kernel's page"""
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """A linked object and all that must be known of it to replay a trace."""
+
+    linked: KernelImage
+    layouts: Layouts
+    address: AddressLayout
+    geometry: Geometry
+    """the one of zsemu.geometry whose size classes are the kernel's own"""
+    index_shift: int
+    """bits of a handle's word below the page frame number"""
+    tag_bits: int
+    """of those the lowest, which are no part of the index"""
+
+
+def run(memory: KernelMemory, machine: Machine, *kinds: Kind, length: int = 0) -> None:
+    """Let the guest do some operations, one of each kind; objects are numbered from 0."""
+    ops = memory.view(memory.ops, memory.types.op, len(kinds))
+    ops[:] = np.zeros(1, memory.types.op)[0]
+    ops["kind"], ops["length"] = kinds, length
+    ops["object"] = np.arange(len(kinds))
+    control = memory.batch
+    control["first"], control["last"], control["stop_at"] = 0, len(kinds), StopAt.NEVER
+    machine.drive()
+
+
+def complaint(memory: KernelMemory) -> str:
+    """Return what the first complaint of a stand-in is, in words; empty if there is none."""
+    state = memory.state[0]
+    if not state["nr_errors"]:
+        return ""
+    error = state["error"][0]
+    where = memory.image.where(int(error["caller"]))
+    return f"{WORDS[Cause(int(error['cause']))]} ({int(error['object']):#x}, at {where})"
+
+
+def discover(linked: KernelImage) -> KernelFacts:
+    """Find out what must be known of an object, by running a few operations of it.
+
+    ZsemuError if it runs with none of the address layouts that its target has, or if its size
+    classes are those of no geometry.
+    """
+    layouts = layouts_of(linked.kernel)
+    tried = []
+    for address in linked.kernel.target.layouts:
+        memory = KernelMemory(linked, layouts, address, _PROBE)
+        machine = Machine(memory)
+        try:
+            run(memory, machine, Kind.INIT, Kind.CREATE)
+            run(memory, machine, Kind.ALLOCATE, Kind.ALLOCATE, length=_LENGTH)
+        except Fault as fault:
+            pc = int(machine.uc.reg_read(memory.target.pc))
+            tried.append(f"{address.name}: {fault} at {memory.image.where(pc)}")
+            continue
+        ops = memory.view(memory.ops, memory.types.op, 2)
+        frame = int(memory.view(memory.log, np.dtype("<u4"), 1)[0])
+        first, second = (int(word) for word in ops["obj"])
+        shift = (first // frame).bit_length() - 1
+        if complaint(memory) or frame << shift != first:
+            tried.append(f"{address.name}: {complaint(memory) or 'wrong page frames'}")
+            continue
+        tag = (second - first).bit_length() - 1
+        found = _geometry(memory, linked, shift, tag)
+        return KernelFacts(linked, layouts, address, found, shift, tag)
+    raise ZsemuError(f"{linked.kernel.path}: it does not run: {tried[0]}", detail="\n".join(tried))
+
+
+def classes(memory: KernelMemory) -> list[tuple[int, int, int]]:
+    """Return the size classes of the pool in guest memory: (size, pages, objects), ascending."""
+    layouts, pool = memory.layouts, int(memory.state["pool"][0])
+    word = memory.target.word
+    start = layouts.offset("zs_pool", "size_class")
+    behind = [at for at in layouts.structs["zs_pool"].members.values() if at > start]
+    end = min(behind, default=layouts.size("zs_pool"))
+    fields = ("size", "pages_per_zspage", "objs_per_zspage")
+    offsets = [layouts.offset("size_class", name) for name in fields]
+    found = set()
+    for at in range(start, end - word + 1, word):
+        entry = memory.word(pool + at)
+        if entry:
+            size, pages, objects = (memory.word(entry + offset, 4) for offset in offsets)
+            found.add((size, pages, objects))
+    return sorted(found)
+
+
+def _geometry(memory: KernelMemory, linked: KernelImage, shift: int, tag: int) -> Geometry:
+    """Return the geometry whose classes are those of the pool in guest memory.
+
+    The tag has cost an index bit until 2024, and two for some time: see geometry.Rules.tag_bits.
+    """
+    found = classes(memory)
+    bits = linked.image.target.word_bits
+    physical = bits - shift + 12
+    for name in geometry.NAMES:
+        rules = replace(geometry.RULES[name], tag_bits=tag)
+        known = geometry.derive(rules, page_size=4096, word_bits=bits, physical_bits=physical)
+        if [(c.size, c.pages, c.objects) for c in known.classes] == found:
+            return known
+    longest = max(pages for _, pages, _ in found)
+    raise ZsemuError(
+        f"{linked.kernel.path}: {len(found)} size classes from {found[0][0]} bytes on, of up to"
+        f" {longest} pages, which are those of no geometry that zsemu knows"
+    )

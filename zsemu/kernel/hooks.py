@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds native/counts.c for this machine and hangs its callbacks into Unicorn."""
+
+import ctypes
+import hashlib
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import unicorn
+from numpy.typing import NDArray
+from unicorn.unicorn_py3.unicorn import uclib
+
+from zsemu.counts import PROFILE, SCOPE_COLUMNS
+from zsemu.errors import ZsemuError
+from zsemu.guest.compiler import cache_folder, compile_to, zig
+from zsemu.guest.image import ALIGNED, STRING
+from zsemu.guest.machine import Machine
+from zsemu.guest.memory import RAM_BASE
+from zsemu.kernel.counts import COLUMNS, ENTRIES, KINDS, PHASES
+from zsemu.kernel.memory import KernelMemory
+
+DRIVER_PHASE: Final = len(PHASES)
+BUDGET: Final = 1 << 22
+"""blocks, or instructions where those are hooked, that one phase of one operation may take"""
+TOO_LONG, TOO_MANY_BLOCKS = 1, 2
+_MAX_ENTRIES: Final = 12
+_LINES: Final = 1 << 12
+_SOURCE: Final = Path(__file__).parent / "native" / "counts.c"
+_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-mcpu=baseline", "-Wall", "-fno-sanitize=undefined")
+_BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
+
+_u64, _pointer = ctypes.c_uint64, ctypes.c_void_p
+
+
+class _Counts(ctypes.Structure):
+    """``struct counts``, field by field."""
+
+    _fields_ = (
+        *((name, _u64) for name in ("text", "text_size", "driver", "driver_end")),
+        ("entry", _u64 * _MAX_ENTRIES),
+        ("phase_of", _u64 * _MAX_ENTRIES),
+        *((name, _pointer) for name in ("owner", "kind", "class")),
+        ("word_bits", _u64),
+        *((name, _pointer) for name in ("current", "scope")),
+        ("budget", _u64),
+        ("stop", _pointer),
+        *((name, _u64) for name in ("phase", "spent", "exhausted", "operation", "pc", "epoch")),
+        ("signature", _pointer),
+        *((name, _pointer) for name in ("block_at", "blocks", "hits", "repeats")),
+        *((name, _u64) for name in ("nr_blocks", "max_blocks", "cell")),
+        *((name, _u64) for name in ("previous", "previous_size", "previous_cell")),
+        ("rows", _pointer),
+        *((name, _u64) for name in ("ram", "ram_size")),
+        ("region", _pointer),
+        *((name, _u64) for name in ("round", "zeroing", "behind")),
+        *((name, _pointer) for name in ("misaligned", "profile", "weight")),
+        ("lines", _u64 * (3 * _LINES)),
+    )
+
+
+class _Control(ctypes.Structure):
+    """``struct control``."""
+
+    _fields_ = tuple((name, _pointer) for name in ("first", "last", "current", "stop_at", "done"))
+
+
+@cache
+def build_library() -> ctypes.CDLL:
+    """Return the native side, compiled if no cached one fits."""
+    digest = hashlib.sha256()
+    digest.update("\0".join((*_FLAGS, platform.system(), platform.machine())).encode())
+    digest.update(_SOURCE.read_bytes())
+    library = cache_folder("hooks") / f"counts-{digest.hexdigest()[:24]}.so"
+    if not library.exists():
+        command = [*zig(), "cc", *_FLAGS, str(_SOURCE)]
+        compile_to(library, command, "the native hooks do not compile here")
+    return ctypes.CDLL(str(library))
+
+
+class Hooks:
+    """The native side of one machine. Arrays given to it are kept alive as long as it is."""
+
+    MAX_BLOCKS: Final = 1 << 13
+
+    def __init__(self, memory: KernelMemory) -> None:
+        image = memory.image
+        self._library, self._memory = build_library(), memory
+        self._kept: dict[str, NDArray[Any]] = {}
+        self._handles: list[ctypes.c_size_t] = []
+        self.raw = raw = _Counts()
+        start, end = image.text
+        raw.text, raw.text_size = start, end - start
+        raw.driver = image.address("zs_driver_start")
+        raw.driver_end = image.address("zs_driver_end")
+        for index, (name, phase) in enumerate(ENTRIES):
+            raw.entry[index] = image.symbols[name].address if image.has(name) else 0
+            raw.phase_of[index] = PHASES.index(phase)
+        self.owner = np.zeros(end - start, np.uint8)
+        """kind of the code at each byte, as KINDS"""
+        for first, behind, kind in memory.linked.kind_ranges():
+            self.owner[first - start : behind - start] = kind
+        access = image.address("zs_access_start") - start
+        self.owner[access:] = KINDS.index("copy")
+        self.point("owner", self.owner)
+        self.point("kind", image.kinds)
+        self.point("class", image.classes)
+        raw.word_bits = image.target.word_bits
+        raw.budget, raw.phase = BUDGET, DRIVER_PHASE
+        raw.stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
+        self.point("current", memory.batch["current"])
+        cells = (self.MAX_BLOCKS, len(PHASES), SCOPE_COLUMNS)
+        self.blocks = np.zeros(self.MAX_BLOCKS, _BLOCK)
+        self.hits, self.repeats = np.zeros(cells, np.uint64), np.zeros(cells, np.uint64)
+        raw.max_blocks = self.MAX_BLOCKS
+        self.point("block_at", np.zeros(end - start, np.uint32))
+        self.point("blocks", self.blocks)
+        self.point("hits", self.hits)
+        self.point("repeats", self.repeats)
+
+    def point(self, field: str, array: NDArray[Any]) -> None:
+        """Let a pointer of ``struct counts`` point at an array."""
+        self._kept[field] = array
+        setattr(self.raw, field, array.ctypes.data)
+
+    def observe(self, operations: int) -> NDArray[np.uint32]:
+        """Prepare for attach_everything(); return the rows (operations, phases, kinds, columns)."""
+        memory, raw = self._memory, self.raw
+        self.point("region", memory.regions())
+        self.misaligned = np.zeros(int(raw.text_size), np.uint8)
+        """by byte of the code: whether an access there was not aligned as it must be"""
+        self.point("misaligned", self.misaligned)
+        raw.ram, raw.ram_size = RAM_BASE, memory.size
+        rows = np.zeros((operations, len(PHASES), len(KINDS), len(COLUMNS)), np.uint32)
+        self.point("rows", rows)
+        return rows
+
+    def profile(self) -> NDArray[np.uint64]:
+        """Have each instruction counted, too; return shape (phases, bytes of code, PROFILE).
+
+        ``weight`` must then be pointed at how often each operation counts.
+        """
+        found = np.zeros((len(PHASES), int(self.raw.text_size), len(PROFILE)), np.uint64)
+        self.point("profile", found)
+        return found
+
+    def attach_blocks(self, uc: unicorn.Uc) -> None:
+        """Count hits per block, but for those of the access, which is the last of the code."""
+        last = self._memory.image.address("zs_access_start") - 1
+        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, last)
+
+    def attach_everything(self, uc: unicorn.Uc) -> None:
+        """Fill a row for every operation."""
+        self._add(uc, unicorn.unicorn_const.UC_HOOK_CODE, self._library.on_code)
+        kinds = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
+        self._add(uc, kinds, self._library.on_memory)
+
+    def _add(self, uc: unicorn.Uc, kind: int, callback: object, last: int | None = None) -> None:
+        # Past the binding's own hook_add(): that would call Python for every event.
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(
+            uc._uch,
+            ctypes.byref(handle),
+            ctypes.c_int(kind),
+            ctypes.cast(callback, ctypes.c_void_p),  # type: ignore[arg-type]
+            ctypes.byref(self.raw),
+            ctypes.c_uint64(1 if last is None else 0),
+            ctypes.c_uint64(last or 0),
+        )
+        if status:
+            raise unicorn.UcError(status)
+        self._handles.append(handle)
+
+    def instructions(self) -> NDArray[np.int64]:
+        """Sum the instructions that the block hits stand for, shape (phases, kinds, scopes).
+
+        A rep-prefixed instruction is a block of its own from its second round on, and retired once.
+        """
+        image = self._memory.image
+        total = np.zeros((len(PHASES), len(KINDS), SCOPE_COLUMNS), np.int64)
+        start = image.text[0]
+        for index in range(self.raw.nr_blocks):
+            address, size = int(self.blocks[index]["address"]), int(self.blocks[index]["size"])
+            number, kind = image.count(address, size), self.owner[address - start]
+            total[:, kind] += self.hits[index].astype(np.int64) * number
+            if number == 1 and image.kinds[address - start] & (ALIGNED - 1) == STRING:
+                total[:, kind] -= self.repeats[index].astype(np.int64)
+        return total
+
+
+def alternate(
+    fast: Hooks,
+    fast_machine: Machine,
+    slow: Hooks,
+    slow_machine: Machine,
+    observed: NDArray[np.uint8],
+) -> int:
+    """Run the batch in memory on two machines in turn; return Unicorn's error, 0 for none.
+
+    ``observed``, shape (n,), says afterwards which operations the slow one has run.
+    """
+    memory = fast._memory
+    control = _Control()
+    for name in ("first", "last", "current", "stop_at"):
+        setattr(control, name, memory.batch[name].ctypes.data)
+    control.done = observed.ctypes.data
+    image = memory.image
+    error = build_library().alternate(
+        ctypes.byref(fast.raw),
+        fast_machine.uc._uch,
+        ctypes.byref(slow.raw),
+        slow_machine.uc._uch,
+        ctypes.byref(control),
+        ctypes.cast(uclib.uc_emu_start, ctypes.c_void_p),
+        ctypes.c_uint64(image.address("zs_start_driver")),
+        ctypes.c_uint64(image.address("zs_stop")),
+    )
+    if fast.raw.exhausted == TOO_MANY_BLOCKS:
+        raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
+    return int(error)

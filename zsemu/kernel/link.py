@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Linking: an object, the stand-ins for what it imports, the target's entry and the driver.
+
+What the guest has beside the object is compiled once for a target; lld does the rest.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import unicorn.unicorn_const
+from elftools.elf.elffile import ELFFile
+
+from zsemu.errors import ZsemuError
+from zsemu.guest import compiler
+from zsemu.guest.image import Image
+from zsemu.guest.targets import Target
+from zsemu.kernel.object import KernelObject
+from zsemu.kernel.target import KernelTarget
+from zsemu.kernel.textpatch import patched
+from zsemu.paths import ARCH
+
+KINDS: Final = ("own", "stand_in", "copy")
+"""whose code it is: the object's own, ours in place of the kernel's, or that which copies"""
+_SCRIPT: Final = ARCH / "kernel" / "image.lds"
+_INITCALLS: Final = ("init_module", "zs_init")
+_EXITCALLS: Final = ("cleanup_module", "zs_exit")
+
+
+@dataclass(frozen=True)
+class KernelImage:
+    """A linked image of a kernel's object."""
+
+    kernel: KernelObject
+    image: Image
+    lse: bool
+    symbols: Mapping[str, int]
+    """the addresses of all functions and variables, local ones too"""
+
+    @property
+    def init(self) -> int:
+        """Address of the initcall."""
+        return next(self.symbols[name] for name in _INITCALLS if name in self.symbols)
+
+    @property
+    def exit(self) -> int:
+        """Address of the exitcall, or 0."""
+        return next((self.symbols[name] for name in _EXITCALLS if name in self.symbols), 0)
+
+    def kind_ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return where each kind of code is: first address, the one behind, index in KINDS."""
+        names = (("own", 0), ("standin", 1), ("copy", 2))
+        address = self.image.address
+        return tuple(
+            (address(f"zk_{name}_start"), address(f"zk_{name}_end"), kind) for name, kind in names
+        )
+
+
+def _sources(target: KernelTarget) -> list[Path]:
+    own = ARCH / target.target.name
+    return [
+        *sorted((ARCH / "kernel").glob("*.c")),
+        ARCH / "boot.c",
+        ARCH / "user.c",
+        ARCH / "access.S",
+        *(own / f"{name}.S" for name in ("entry", "copy", "kernel")),
+    ]
+
+
+def _digest(parts: Iterable[bytes | str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(f"{len(data)}\0".encode() + data)
+    return digest.hexdigest()[:24]
+
+
+def guest_objects(target: KernelTarget) -> list[Path]:
+    """Return the compiled objects of everything that the guest has beside the kernel's."""
+    found = compiler.compiler("zig", target.target)
+    # sections apart, so that the linker script finds each function by what it is for
+    flags = (*compiler.compile_flags("zig", target.target, 12, "O2"), *target.flags)
+    headers = [*ARCH.glob("*.h"), *ARCH.glob("*/*.h")]
+    inputs = [path.read_bytes() for path in sorted({*headers, *_sources(target)})]
+    digest = _digest([found.version, *found.command[1:], *flags, *inputs])
+    folder = compiler.cache_folder("kernel") / f"{target.target.name}-{digest}"
+    folder.mkdir(exist_ok=True)
+    objects = []
+    for source in _sources(target):
+        output = folder / f"{source.stem}.o"
+        objects.append(output)
+        if not output.exists():
+            paths = (f"-I{ARCH}", f"-I{ARCH / target.target.name}")
+            command = [*found.command, *flags, *paths, "-c", str(source)]
+            compiler.compile_to(
+                output, command, f"{source}: does not compile for a kernel's object"
+            )
+    return objects
+
+
+def _defined(objects: Iterable[Path]) -> set[str]:
+    names: set[str] = set()
+    for path in objects:
+        with path.open("rb") as stream:
+            for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
+                if symbol["st_shndx"] != "SHN_UNDEF":
+                    names.add(symbol.name)
+    return names
+
+
+def needs(kernel: KernelObject) -> dict[str, str]:
+    """Return the symbols that no stand-in has, and for each a function that refers to it."""
+    patched_away = {patch.symbol for patch in kernel.target.patches}
+    there = _defined(guest_objects(kernel.target)) | patched_away
+    return {name: user for name, user in kernel.imports.items() if name not in there}
+
+
+def _refuse_unknown(kernel: KernelObject) -> None:
+    missing = needs(kernel)
+    if not missing:
+        return
+    first = min(missing)
+    others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    raise ZsemuError(
+        f"{kernel.path}: needs {first}, for {missing[first]}(){others}, which has no stand-in in"
+        " arch/kernel/; write one",
+        detail="\n".join(f"needs {name}, for {user}()" for name, user in sorted(missing.items())),
+    )
+
+
+def linked_target(kernel: KernelObject, lse: bool) -> Target:
+    """Return the target with the CPU that an object is run on; ZsemuError as link() has it."""
+    target = kernel.target.target
+    if not lse:
+        return target
+    if not kernel.target.lse_cpu:
+        raise ZsemuError(f"{kernel.path}: kernels of {target.name} do not choose atomics at boot")
+    cpu = getattr(unicorn.arm64_const, kernel.target.lse_cpu)
+    name = kernel.target.lse_cpu.removeprefix("UC_CPU_")
+    return replace(target, unicorn_cpu=cpu, cpu_model=name)
+
+
+def image_digest(kernel: KernelObject, *, lse: bool = False) -> str:
+    """Return a digest, hexadecimal, of all that an image depends on."""
+    parts = [path.read_bytes() for path in guest_objects(kernel.target)]
+    return _digest([patched(kernel, lse=lse), _SCRIPT.read_bytes(), *parts])
+
+
+def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:
+    """Return the image of an object, linked if no cached one fits; ``lse`` is as patched() has it.
+
+    ZsemuError with ``needs X`` if it imports what no stand-in has.
+    """
+    target = linked_target(kernel, lse)
+    _refuse_unknown(kernel)
+    objects = guest_objects(kernel.target)
+    content = patched(kernel, lse=lse)
+    digest = image_digest(kernel, lse=lse)
+    folder = compiler.cache_folder("images")
+    output = folder / f"{target.name}-kernel-{digest}.elf"
+    if not output.exists():
+        copy = folder / f"{target.name}-kernel-{digest}.o"
+        copy.write_bytes(content)
+        command = [*compiler.zig(), "ld.lld", "--no-relax", "-T", str(_SCRIPT), str(copy)]
+        command += [str(path) for path in objects]
+        try:
+            compiler.compile_to(output, command, f"{kernel.path}: does not link")
+        finally:
+            copy.unlink(missing_ok=True)
+    image = Image(output, target)
+    symbols = _symbols(output)
+    if not any(name in symbols for name in _INITCALLS):
+        raise ZsemuError(f"{kernel.path}: it has no initcall: no zs_init() or init_module()")
+    return KernelImage(kernel, image, lse, symbols)
+
+
+def _symbols(path: Path) -> dict[str, int]:
+    with path.open("rb") as stream:
+        return {
+            symbol.name: int(symbol["st_value"])
+            for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols()
+            if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT")
+        }

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guest memory around a kernel's object: what lies where, and where the kernel expects it.
+
+As for strategies, RAM is one array, everything is apart from everything else, and of the pool's
+frames the guest maps every second one only. What differs is the addresses: the pages of the pool
+and their ``struct page`` appear where this kernel's code computes them to be.
+"""
+
+import mmap
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.errors import ZsemuError
+from zsemu.guest import structures
+from zsemu.guest.memory import (
+    BATCH,
+    BUFFER,
+    CALLER,
+    CODE,
+    OTHER,
+    POOL,
+    RAM_BASE,
+    STACK,
+    STATE,
+)
+from zsemu.kernel.guest import CONFIG, kernel_layout
+from zsemu.kernel.layouts import Layouts
+from zsemu.kernel.link import KernelImage
+from zsemu.kernel.object import interface
+from zsemu.kernel.target import AddressLayout
+
+_ALIGN: Final = 1 << 16
+_STACK: Final = 1 << 16
+_PAGE: Final = 4096
+_UNIT: Final = 32
+"""bytes of the smallest slab object"""
+_TASK: Final = 1 << 14
+"""bytes of a CPU's task, of which the code looks at the first few thousand"""
+
+
+@dataclass(frozen=True)
+class KernelSizes:
+    """How much of everything a run needs."""
+
+    cpus: int
+    operations: int
+    arena: int
+    pages: int
+    """of the pool, at once"""
+    objects: int
+    """numbers of objects"""
+    zspages: int
+    """at once"""
+    shapes: int = 1 << 20
+
+
+class KernelMemory:
+    """The RAM of one run. Offsets are from its start; ``ram`` has dtype uint8."""
+
+    mmu_shift: Final = 12
+    page_size: Final = _PAGE
+
+    def __init__(
+        self,
+        linked: KernelImage,
+        layouts: Layouts,
+        address: AddressLayout,
+        sizes: KernelSizes,
+        seed: int = 0,
+    ) -> None:
+        """Lay everything out; ``seed`` gives the order in which the pool's frames are used."""
+        self.linked, self.image, self.sizes = linked, linked.image, sizes
+        self.layouts, self.address = layouts, address
+        self.target = target = linked.image.target
+        self.types = kernel_layout(target)
+        self._boot_types = structures.layout(target)
+        self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
+        self._marks: list[tuple[int, int, int]] = []
+        image = self.image
+        text, stop = image.address("zs_text_start"), image.address("zs_stop")
+        data, data_end = image.address("zs_data_start"), image.address("zs_data_end")
+        self._end = data_end - RAM_BASE
+        self._map(text, text - RAM_BASE, stop + _ALIGN - text, execute=True)
+        self._map(data, data - RAM_BASE, data_end - data, write=True)
+        self._mark(text - RAM_BASE, stop + _ALIGN - text, CODE)
+        self._mark(data - RAM_BASE, data_end - data, OTHER)
+
+        stack = self._place(_STACK, STACK)
+        self.percpu = self._place(sizes.cpus * _ALIGN, STATE)
+        self.task = self._place(sizes.cpus * _ALIGN, STATE)
+        self.ops = self._place(sizes.operations * self.types.op.itemsize, BATCH)
+        self.known = self._place(sizes.shapes, BATCH)
+        self.handles = self._place(sizes.objects * target.word, BATCH)
+        self.log = self._place((sizes.operations * 16 + 16) * 4, BATCH)
+        self.frames = self._place(sizes.pages * 4, BATCH)
+        self.arena = self._place(sizes.arena, CALLER)
+        self.stream = self._place(_PAGE, CALLER)
+        # A handle and a zspage of 64 or 128 bytes each, caches, classes, pool and buffers.
+        slab_pages = sizes.objects // (_PAGE // _UNIT) + sizes.zspages // 16 + 256
+        self.slab_state = self._place(slab_pages * (_PAGE // _UNIT) * 4, BATCH)
+        self.slab = self._place(slab_pages * _PAGE, STATE)
+        self.pool = self._place(sizes.pages * 2 * _PAGE, POOL, apart=True)
+        self.window_leaf, self.window_entries = self._take(_ALIGN), 0
+        self.memmap = self._place_memmap()
+        root = self._take(_ALIGN)
+        tables = self._take(((self._end >> 20) + 96) << 12)
+        self.size = self._end
+        if target.word_bits == 32 and address.linear + RAM_BASE + self.size > address.memmap:
+            raise ZsemuError(
+                f"the trace needs {self.size >> 20} MiB of memory on {target.name}, more than its"
+                " linear map holds: choose fewer --operations"
+            )
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self._mapping = mmap.mmap(-1, self.size, flags=flags)
+        self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
+        for start, content in image.sections.values():
+            if start >= RAM_BASE:
+                offset = start - RAM_BASE
+                self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
+        self._describe_boot(stack, root, tables)
+        self._describe_cpus()
+        self._describe_kernel(slab_pages, seed)
+        self._set_variables()
+
+    # Where things are.
+
+    def _take(self, size: int) -> int:
+        start = (self._end + 2 * _ALIGN - 1) // _ALIGN * _ALIGN
+        self._end = (start + size + _ALIGN - 1) // _ALIGN * _ALIGN
+        return start
+
+    def _place(self, size: int, region: int, *, apart: bool = False) -> int:
+        size = (max(size, 1) + _PAGE - 1) // _PAGE * _PAGE
+        start = self._take(size)
+        self._map(self.virtual(start), start, size, write=True, apart=apart)
+        self._mark(start, size, region)
+        return start
+
+    def _place_memmap(self) -> int:
+        """Place the ``struct page`` of the pool's frames, where the code expects them."""
+        size = self.layouts.size("page")
+        first = self.address.memmap + ((RAM_BASE + self.pool) >> 12) * size
+        last = first + self.sizes.pages * 2 * size
+        begin, end = first // _PAGE * _PAGE, (last + _PAGE - 1) // _PAGE * _PAGE
+        start = self._take(end - begin)
+        self._map(begin, start, end - begin, write=True)
+        self._mark(start, end - begin, STATE)
+        return start
+
+    def _mark(self, start: int, size: int, region: int) -> None:
+        self._marks.append((start, size, region))
+
+    def _map(
+        self,
+        virtual: int,
+        start: int,
+        size: int,
+        *,
+        write: bool = False,
+        execute: bool = False,
+        apart: bool = False,
+    ) -> None:
+        pages = size // _PAGE
+        run, skip = (1, 1) if apart else (pages, 0)
+        row = (virtual, RAM_BASE + start, pages, run, skip, int(write), int(execute))
+        self._ranges.append(row)
+
+    def virtual(self, offset: int) -> int:
+        """Return the address in the guest's linear map."""
+        return self.address.linear + RAM_BASE + offset
+
+    def offset(self, virtual: int) -> int:
+        """Return the offset of an address in the guest's linear map."""
+        return virtual - self.address.linear - RAM_BASE
+
+    def frame_pages(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which pages of the pool page frames are."""
+        found: NDArray[np.int64] = (frames - ((RAM_BASE + self.pool) >> 12)) // 2
+        return found
+
+    def view(self, offset: int, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+        """Return ``count`` items of ``dtype`` at ``offset``, in place."""
+        return np.frombuffer(self._mapping, dtype, count, offset)
+
+    def symbol(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the variable ``name`` of the image, in place, shape (1,)."""
+        return self.view(self.image.address(name) - RAM_BASE, dtype, 1)
+
+    def word(self, virtual: int, size: int | None = None) -> int:
+        """Return the word, or ``size`` bytes, at an address in the linear map."""
+        at, size = self.offset(virtual), size or self.target.word
+        return int.from_bytes(self.ram[at : at + size].tobytes(), "little")
+
+    def regions(self) -> NDArray[np.uint8]:
+        """Return the region of every page of RAM, shape (pages of RAM,)."""
+        regions = np.full((self.size >> 12) + 1, OTHER, np.uint8)
+        for start, size, region in self._marks:
+            regions[start >> 12 : (start + size - 1 >> 12) + 1] = region
+        return regions
+
+    def buffers(self) -> list[int]:
+        """Return the addresses of the mapping buffers that mark_buffers() has found."""
+        return [self.virtual(start) for start, _, region in self._marks if region == BUFFER]
+
+    def mark_buffers(self) -> None:
+        """Know the per-CPU mapping buffers that the initcall has allocated, if it has."""
+        if "mapping_area" not in self.layouts.structs:
+            return
+        area = self.layouts.structs["mapping_area"].members
+        symbol = self.linked.symbols.get("zs_map_area")
+        if symbol is None or "vm_buf" not in area:
+            return
+        for cpu in range(self.sizes.cpus):
+            at = self.percpu + cpu * _ALIGN + symbol + area["vm_buf"]
+            raw = self.ram[at : at + self.target.word].tobytes()
+            self._mark(self.offset(int.from_bytes(raw, "little")), _PAGE, BUFFER)
+
+    # What the guest finds there.
+
+    def _describe_boot(self, stack: int, root: int, tables: int) -> None:
+        boot = self.symbol("zs_boot_info", self._boot_types.boot)
+        boot["stack_phys"] = RAM_BASE + stack + _STACK
+        boot["stack_virt"] = self.virtual(stack) + _STACK
+        boot["root"], boot["tables"] = RAM_BASE + root, RAM_BASE + tables
+        boot["window"] = self.target.window
+        boot["window_leaf"] = RAM_BASE + self.window_leaf
+        boot["nr_ranges"] = len(self._ranges)
+        assert len(self._ranges) <= structures.MAX_RANGES
+        for index, row in enumerate(self._ranges):
+            boot["range"][0, index] = row
+
+    def _describe_cpus(self) -> None:
+        """Fill every CPU's per-CPU area from the image, and its task."""
+        template = np.frombuffer(self.image.sections[".percpu"][1], np.uint8)
+        word = self._boot_types.word
+        offsets = self.view(self.image.address("__per_cpu_offset") - RAM_BASE, word, 256)
+        for cpu in range(self.sizes.cpus):
+            start = self.percpu + cpu * _ALIGN
+            self.ram[start : start + len(template)] = template
+            offsets[cpu] = self.virtual(start)
+            if "this_cpu_off" in self.image.symbols:
+                at = start + self.image.address("this_cpu_off")
+                self.view(at, word, 1)[0] = self.virtual(start)
+            for name in self.linked.kernel.target.current:
+                at = start + self.image.address(name)
+                self.view(at, word, 1)[0] = self.virtual(self.task + cpu * _ALIGN)
+            for field in self.linked.kernel.target.task:
+                at = self.task + cpu * _ALIGN
+                for name in field.fields:
+                    at += self.layouts.offset(*name.split("."))
+                value = cpu if field.value is None else field.value
+                self.view(at, np.dtype(f"<u{field.bytes}"), 1)[0] = value
+
+    def _describe_kernel(self, slab_pages: int, seed: int) -> None:
+        """Write ``zk_config`` and ``zk_batch``, and put the pool's frames on their stack."""
+        layouts, linked = self.layouts, self.linked
+        page, moves = "page", "movable_operations"
+        has_list = "scatterlist" in layouts.structs
+        scatter = {
+            name: layouts.offset("scatterlist", name) if has_list else 0
+            for name in ("page_link", "offset", "length")
+        }
+        first = (RAM_BASE + self.pool) >> 12
+        frames = self.view(self.frames, np.dtype("<u4"), self.sizes.pages)
+        frames[:] = first + 2 * np.random.default_rng(seed).permutation(self.sizes.pages)
+        values = {
+            "page_bytes": layouts.size(page),
+            "page_flags": layouts.offset(page, "flags"),
+            "page_mapping": layouts.offset(page, "mapping"),
+            "page_refcount": layouts.offset(page, "_refcount"),
+            "page_type": layouts.offset(page, "page_type", "_mapcount"),
+            "locked": 1 << layouts.flags.get("PG_locked", 0),
+            "isolated": 1 << layouts.flags["PG_isolated"] if "PG_isolated" in layouts.flags else 0,
+            "isolate": layouts.offset(moves, "isolate_page"),
+            "migrate": layouts.offset(moves, "migrate_page"),
+            "putback": layouts.offset(moves, "putback_page"),
+            "shrinker_bytes": layouts.size("shrinker", 512),
+            "sg_bytes": layouts.size("scatterlist"),
+            "sg_page": scatter["page_link"],
+            "sg_offset": scatter["offset"],
+            "sg_length": scatter["length"],
+            "memmap": self.address.memmap,
+            "linear": self.address.linear,
+            "percpu": self.virtual(self.percpu),
+            "percpu_stride": _ALIGN,
+            "task": self.virtual(self.task),
+            "task_stride": _ALIGN,
+            "cpus": self.sizes.cpus,
+            "slab": self.virtual(self.slab),
+            "slab_pages": slab_pages,
+            "slab_state": self.virtual(self.slab_state),
+            "frames": self.virtual(self.frames),
+            "nr_frames": self.sizes.pages,
+            "all_frames": self.sizes.pages,
+            "log": self.virtual(self.log),
+            "handles": self.virtual(self.handles),
+            "stream": self.virtual(self.stream),
+            "api": int(interface(linked.kernel, layouts)),
+            "init": linked.init,
+            "exit": linked.exit,
+            "fail_after": 0,
+        }
+        assert set(values) == set(CONFIG.split())
+        self.config = self.symbol("zk_config", self.types.config)
+        for name, value in values.items():
+            self.config[name] = value
+        self.batch = self.symbol("zk_batch", self.types.batch)
+        self.batch["ops"], self.batch["known"] = self.virtual(self.ops), self.virtual(self.known)
+        self.state = self.symbol("zk_state", self.types.state)
+
+    def _set_variables(self) -> None:
+        """Give the kernel's variables the values that its address layout asks for."""
+        word = self._boot_types.word
+        for place, value in self.address.set.items():
+            name, _, field = place.partition(":")
+            struct = field.partition(".")[0]
+            if name in self.image.symbols and (not field or struct in self.layouts.structs):
+                offset = self.layouts.offset(*field.split(".")) if field else 0
+                at = self.image.address(name) - RAM_BASE + offset
+                self.view(at, word, 1)[0] = value
+        for name, (struct, field, value) in self.address.fill.items():
+            if name in self.image.symbols and struct in self.layouts.structs:
+                step, offset = self.layouts.size(struct), self.layouts.offset(*field.split("."))
+                start = self.image.address(name) - RAM_BASE + offset
+                for index in range(4096 // step):
+                    self.view(start + index * step, word, 1)[0] = value
