@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from zsemu.guest.image import Image as Image
     from zsemu.guest.machine import Machine as Machine
     from zsemu.guest.strategies import Strategy as Strategy
-    from zsemu.guest.strategies import strategy as strategy
     from zsemu.guest.targets import Target as Target
     from zsemu.guest.targets import target as target
+    from zsemu.kernel.strategy import strategy as strategy
     from zsemu.replay.replay import Outcome as Outcome
     from zsemu.replay.replay import Replay as Replay
     from zsemu.replay.violations import Violation as Violation
@@ -55,7 +55,7 @@ _HOMES = {
     "place": "zsemu.api",
     "run": "zsemu.api",
     "save": "zsemu.results.document",
-    "strategy": "zsemu.guest.strategies",
+    "strategy": "zsemu.kernel.strategy",
     "target": "zsemu.guest.targets",
 }
 """the module of each name"""

@@ -13,6 +13,7 @@ from zsemu.guest import strategies, targets
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
+from zsemu.kernel.strategy import strategy
 from zsemu.paths import DEFAULT_TRACE
 from zsemu.replay import placed_trace
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
@@ -30,7 +31,7 @@ Work = PlacedTrace
 
 
 def _strategy(one: str | Path | Strategy) -> Strategy:
-    return one if isinstance(one, Strategy) else strategies.strategy(str(one))
+    return one if isinstance(one, Strategy) else strategy(str(one))
 
 
 def run(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zsemu.annotate.profile import Profile
 from zsemu.annotate.references import named
-from zsemu.counts import PHASES, PROFILE
+from zsemu.counts import PROFILE
 from zsemu.errors import ZsemuError
 from zsemu.guest.debug_lines import SourceLine, SourceLines
 from zsemu.guest.image import Image, Symbol
@@ -140,7 +140,7 @@ def listing(
     ZsemuError if what the instructions did does not add up to what was counted.
     """
     lines = SourceLines(image, sources)
-    chosen = [PHASES.index(phase) for phase in phases]
+    chosen = [profile.phases.index(phase) for phase in phases]
     start = image.text[0]
     ran = (np.flatnonzero(profile.counts[:, :, 0].any(axis=0)) + start).tolist()
     symbols = list(dict.fromkeys(filter(None, map(image.function, ran))))
@@ -151,7 +151,7 @@ def listing(
         values = profile.counts[:, at]
         sums += values.sum(axis=1)
         if values[chosen].any():
-            found.append(_function(image, symbol, code, values, chosen, lines))
+            found.append(_function(image, symbol, code, values, phases, chosen, lines))
     _check(image, sums, profile)
     found.sort(key=lambda function: function.assembly)
     return Listing(
@@ -161,7 +161,7 @@ def listing(
         maps=profile.maps,
         violation_count=profile.violation_count,
         violations=tuple(profile.violations),
-        phases={PHASES[phase]: _counts(profile.totals[phase]) for phase in chosen},
+        phases={profile.phases[phase]: _counts(profile.totals[phase]) for phase in chosen},
         functions=tuple(found),
     )
 
@@ -179,10 +179,14 @@ def _function(
     symbol: Symbol,
     code: Sequence[int],
     values: NDArray[np.int64],
+    phases: Sequence[str],
     chosen: Sequence[int],
     lines: SourceLines,
 ) -> Function:
-    """Describe a function whose instructions did ``values``, shape (phases, len(code), PROFILE)."""
+    """Describe a function whose instructions did ``values``, shape (phases, len(code), PROFILE).
+
+    ``chosen`` are the indices of those ``phases`` that are shown.
+    """
     instructions = [image.instructions[address] for address in code]
     together = values[list(chosen)].sum(axis=0)
     rows = []
@@ -201,7 +205,9 @@ def _function(
                 counts=_counts(each),
             )
         )
-    by_phase = {PHASES[phase]: int(values[phase, :, 0].sum()) for phase in chosen}
+    by_phase = {
+        name: int(values[phase, :, 0].sum()) for name, phase in zip(phases, chosen, strict=True)
+    }
     return Function(
         name=symbol.name,
         rows=tuple(rows),
@@ -214,7 +220,7 @@ def _check(image: Image, sums: NDArray[np.int64], profile: Profile) -> None:
     """Hold the sums over the instructions, shape (phases, PROFILE), against the counts."""
     for phase, column in np.argwhere(sums != profile.totals).tolist():
         raise ZsemuError(
-            f"{image.path.name}: the instructions of {PHASES[phase]} add up to"
+            f"{image.path.name}: the instructions of {profile.phases[phase]} add up to"
             f" {sums[phase, column]} {PROFILE[column]}, and {profile.totals[phase, column]} were"
             " counted: a bug in zsemu"
         )

@@ -39,6 +39,8 @@ class Profile:
     """maps among the operations that were counted"""
     violation_count: int
     violations: list[Violation]
+    phases: tuple[str, ...] = PHASES
+    """in the order of the arrays"""
 
 
 class InstructionCounter(Listener):

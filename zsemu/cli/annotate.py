@@ -142,16 +142,20 @@ def annotate(
     """
     from zsemu.annotate import annotation_text
     from zsemu.annotate.one_operation import parse
-    from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
+    from zsemu.counts import ALLOCATOR_PHASES, PHASES, SCOPES, STRATEGY_PHASES
+    from zsemu.kernel.strategy import KernelStrategy
     from zsemu.runs.annotate import annotation as describe
     from zsemu.runs.request import request
 
-    phases = _known("phase", values(phase), PHASES) or STRATEGY_PHASES
+    chosen = values(phase)
     scope = _known("scope", [scope or "total"], SCOPES)[0]
     one = parse(shape) if shape else None
     if one and (trace or operations or scope != "total"):
         raise ZsemuError("--shape is one operation: leave out --trace, --operations and --scope")
     archs, labels = _cells(strategy, arch, against)
+    kernels = all(isinstance(each, KernelStrategy) for each in labels.values())
+    there = (*PHASES, *ALLOCATOR_PHASES) if kernels else PHASES
+    phases = _known("phase", chosen, there) or STRATEGY_PHASES
     asked = request(
         archs=archs,
         strategies=labels,
@@ -208,17 +212,18 @@ def _cells(
 ) -> "tuple[tuple[str, ...], dict[str, Strategy]]":
     """Return the architectures and strategies to show: one of each, or two of one of them."""
     from zsemu.guest import strategies, targets
+    from zsemu.kernel.strategy import strategy as named
     from zsemu.runs.request import label
 
     targets.target(arch)
-    chosen = [strategies.strategy(strategy)]
+    chosen = [named(strategy)]
     if against is None:
         return (arch,), label(chosen)
     archs = [arch]
     if against in targets.names():
         archs.append(against)
-    elif against in strategies.names() or against.endswith(".c") or "/" in against:
-        chosen.append(strategies.strategy(against))
+    elif against in strategies.names() or against.endswith((".c", ".o", ".ko")) or "/" in against:
+        chosen.append(named(against))
     else:
         raise ZsemuError(
             f"--against {against}: no strategy ({', '.join(strategies.names())}, or the path of a"

@@ -14,7 +14,18 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from zsemu.cli import annotate, check, compare, diff, doctor, report, sweep, terminal, trace
+from zsemu.cli import (
+    annotate,
+    check,
+    compare,
+    diff,
+    doctor,
+    kernel,
+    report,
+    sweep,
+    terminal,
+    trace,
+)
 from zsemu.cli import list as list_
 from zsemu.errors import ZsemuError
 from zsemu.paths import VERBOSE
@@ -38,8 +49,13 @@ app.command("doctor")(doctor.doctor)
 app.command("list")(list_.list_)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
+app.add_typer(kernel.app, name="kernel")
 app.add_typer(trace.app, name="trace")
-for _command in (*app.registered_commands, *trace.app.registered_commands):
+_GROUPS = (kernel.app, trace.app)
+for _command in (
+    *app.registered_commands,
+    *(command for group in _GROUPS for command in group.registered_commands),
+):
     # Else an example would be wrapped, and could not be pasted.
     _text = inspect.cleandoc(getattr(_command.callback, "__doc__", ""))
     _command.help = _text.replace("Example:", "\b\nExample:")

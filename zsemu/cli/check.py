@@ -41,7 +41,8 @@ Named = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="STRATEGY|FILE",
-        help="Shipped ones by name, others by their C file. [default: all shipped]",
+        help="Shipped ones by name, others by their C file; or a kernel's zsmalloc.o, or a"
+        " folder of ARCH/zsmalloc.o. [default: all shipped]",
         show_default=False,
         autocompletion=complete_strategy,
     ),
@@ -101,8 +102,9 @@ def check(
     """Prove strategies right on every architecture, or show the smallest case in which they fail.
 
     Every size class, slot and map mode, random sequences with compaction and page migration, and
-    the promises that a strategy makes. Options that take several values may be repeated, or given
-    several with commas between them.
+    the promises that a strategy makes. Of a kernel's object, also where it puts each object, and
+    what it does at the limits of sizes and of memory. Options that take several values may be
+    repeated, or given several with commas between them.
 
     Exit status: 0 all checks hold, 1 one fails, 2 bad use or input.
 
@@ -111,15 +113,29 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
+    from zsemu.errors import ZsemuError
     from zsemu.guest import strategies, targets
+    from zsemu.kernel.strategy import KernelStrategy
+    from zsemu.kernel.strategy import strategy as named_strategy
     from zsemu.runs import doctor
     from zsemu.runs.check import run
     from zsemu.runs.request import label
 
     sizes = page_sizes(page_size)
     chosen = [targets.target(name) for name in values(arch) or targets.names()]
-    named = [strategies.strategy(name) for name in values(strategy) or strategies.names()]
+    named = [named_strategy(name) for name in values(strategy) or strategies.names()]
+    kernels = [one for one in named if isinstance(one, KernelStrategy)]
+    for one in kernels:
+        for target in chosen if arch else ():
+            one.ensure(target.name, 4096)
+    if len(kernels) == len(named):
+        chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
     if case:
+        if kernels:
+            raise ZsemuError(
+                f"{kernels[0].name}: it decides itself where objects are, and a case says that too:"
+                " leave out --case"
+            )
         _case(case, chosen, named, cc)
         return
     request = Request(

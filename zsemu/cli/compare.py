@@ -170,10 +170,14 @@ def _run(asked: "Request", old: "Document | None", jobs: int | None) -> "Documen
 def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy], str]":
     """Return the strategies that run, and which of them ratios are to, named as results do."""
     from zsemu.guest import strategies
+    from zsemu.kernel.strategy import strategy
     from zsemu.runs.request import label
 
-    chosen = [strategies.strategy(name) for name in names or strategies.names()]
-    base = strategies.strategy(relative_to)
+    chosen = [strategy(name) for name in names or strategies.names()]
+    labels = label(chosen)
+    if relative_to in labels:
+        return labels, relative_to
+    base = strategy(relative_to)
     if base not in chosen:
         chosen.insert(0, base)
     labels = label(chosen)

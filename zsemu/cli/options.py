@@ -64,7 +64,9 @@ Strategies = Annotated[
     typer.Option(
         "--strategy",
         metavar="NAME|FILE",
-        help="Strategies: shipped ones by name, others by their C file. [default: all shipped]",
+        help="Strategies: shipped ones by name, others by their C file; or a kernel's own"
+        " zsmalloc.o or zsmalloc.ko, or a folder of ARCH/zsmalloc.o; NAME=PATH names it."
+        " [default: all shipped]",
         autocompletion=complete_strategy,
     ),
 ]

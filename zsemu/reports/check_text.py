@@ -56,10 +56,7 @@ def explain(result: Result, failure: Failure) -> list[str]:
     found = failure.violation
     # The detail of a broken promise names the promise already.
     lines = [found.detail if found.kind == PROMISE else f"{failure.check}: {found.detail}"]
-    where = f"class {found.class_size}, slot {found.slot} at offset {found.offset}"
-    lines.append(
-        f"  in operation {found.operation}: {found.action} of object {found.object_number}, {where}"
-    )
+    lines.append(f"  in operation {found.operation}: {found.subject}")
     if found.expected or found.found:
         lines += [f"  expected {found.expected or '-'}", f"  found    {found.found or '-'}"]
     if found.pc:

@@ -26,6 +26,7 @@ from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
 from zsemu.reports.reproduce import check_command, command, digest, needs
 from zsemu.reports.tables import times
+from zsemu.results.document import Document
 
 _TEMPLATE: Final = "report.html"
 _PROPERTIES: Final = "properties.json"
@@ -80,7 +81,7 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "archs": matrix.archs,
         "base": matrix.base,
         "found": found,
-        "strategies": [(name, _summary(name)) for name in matrix.strategies],
+        "strategies": [(name, _summary(document, name)) for name in matrix.strategies],
         "comparisons": [_comparison(matrix, one) for one in found.comparisons],
         "by_scope": by_scope,
         "boundary": [_figure(plot) for plot in plot_files.cost_plots(matrix)],
@@ -97,8 +98,10 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
     }
 
 
-def _summary(name: str) -> str:
+def _summary(document: Document, name: str) -> str:
     """Say what a strategy is. Of a user's own only that it is one: its file is not at hand."""
+    if name in document.provenance.kernels:
+        return "A kernel's own zsmalloc."
     return strategy(name).summary if name in strategy_names() else "A C file of the user's."
 
 

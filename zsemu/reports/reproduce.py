@@ -23,7 +23,7 @@ def command(document: Document, base: str, output: str) -> str:
     The document is of one run, as compare makes it. Files of the user's are named as if they lay in
     the current directory.
     """
-    one, made = document.records[0], document.provenance
+    one, made = document.typical, document.provenance
     compiler = made.compilers[one.arch]
     levels = [found[1] for flag in compiler.flags if (found := _LEVEL.fullmatch(flag))]
     level = f"O{levels[0]}" if levels else _DEFAULT_LEVEL
@@ -77,6 +77,9 @@ def needs(document: Document) -> list[str]:
             lines.append(f"{name}{SUFFIX}: a trace of sha256 {source.sha256} (of its columns)")
     for name, sha256 in made.strategies.items():
         lines.append(f"{_source(name).removeprefix('./')}: a C file of sha256 {sha256}")
+    for name, builds in made.kernels.items():
+        for arch, build in builds.items():
+            lines.append(f"{name}: an object of {arch} of sha256 {build.sha256}")
     return lines
 
 

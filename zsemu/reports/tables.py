@@ -12,10 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.counts import CLASSES, LIMITS, PHASES, REGIONS, STRATEGY_PHASES
+from zsemu.counts import (
+    CLASSES,
+    LIMITS,
+    PHASES,
+    REGIONS,
+    STRATEGY_PHASES,
+)
 from zsemu.errors import ZsemuError
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
+from zsemu.reports.kernel_text import kernels
 from zsemu.results.document import Document, Record
 
 INTACT: Final = "intact"
@@ -89,6 +96,12 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
             ("bytes", 0, ("bytes_loaded", "bytes_stored")),
         ):
             values = _means(records, counts, scope, phases)
+            if phases == PHASES:
+                # What a part of a kernel's object leaves out is most of an access.
+                values = [
+                    None if record.is_part else value
+                    for record, value in zip(records, values, strict=True)
+                ]
             if max((value for value in values if value is not None), default=0) >= 1000:
                 decimals = 0
             columns.append(Column(header, _figures(values, decimals)))
@@ -155,12 +168,21 @@ def tables(document: Document, relative_to: str) -> dict[str, Tables]:
     """Return the tables of every architecture; ZsemuError if one lacks the base of the ratios."""
     found = {}
     shown = _regions(document)
-    for arch, records in by_arch(document).items():
+    for arch, own in by_arch(document).items():
+        records = _rows(own)
         base = _base(records, relative_to)
         scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
         costs = [Panel(scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
         found[arch] = Tables(records, costs, _split(records, shown, scopes[-1]))
     return found
+
+
+def _rows(records: Sequence[Record]) -> list[Record]:
+    """Return a record for each row: below a kernel's object, its own text without what copies."""
+    rows = []
+    for record in records:
+        rows += [record, record.part("own")] if record.is_allocator else [record]
+    return rows
 
 
 def _regions(document: Document) -> list[str]:
@@ -327,7 +349,7 @@ def comma_separated(document: Document) -> str:
 
 def heading(document: Document) -> str:
     """Say what was replayed, in one line."""
-    one = document.records[0]
+    one = document.typical
     kernel = document.provenance.traces[one.trace].recorded_on
     return (
         f"{one.trace} ({kernel}): {one.operations} operations; geometry {one.geometry},"
@@ -370,7 +392,7 @@ def definitions(document: Document, relative_to: str, *, split: bool = False) ->
         for record in document.records
         if record.intact and not record.shapes
     ]
-    return [*lines, *repeats(document)]
+    return [*lines, *kernels(document.provenance, by_arch(document)), *repeats(document)]
 
 
 def repeats(document: Document) -> list[str]:
@@ -408,6 +430,10 @@ def provenance(document: Document) -> list[str]:
         what = [f"sha256 {source.sha256[:16]}", source.recorded_on, source.geometry]
         lines.append(f"trace {name}: {', '.join([*what, *filter(None, [source.provenance])])}")
     lines += [f"strategy {name}: sha256 {digest[:16]}" for name, digest in made.strategies.items()]
+    for name, builds in made.kernels.items():
+        for arch, build in builds.items():
+            what = [f"sha256 {build.sha256[:16]}", build.compiler, f"CPU {build.cpu_model}"]
+            lines.append(f"object {name} of {arch}: {', '.join(filter(None, what))}")
     return lines
 
 

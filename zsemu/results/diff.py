@@ -16,14 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.counts import PHASES, SCOPES, STRATEGY_PHASES
+from zsemu.counts import ALLOCATOR_PHASES, PHASES, SCOPES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
 from zsemu.replay.violations import check_of
-from zsemu.results.document import SCALARS, Document, Record
+from zsemu.results.document import LINES, SCALARS, Document, Record
 from zsemu.results.limits import Limit, value
 
 COUNTS: Final = (*SCALARS, "tlb_invalidates")
 """the counts of which there are rows"""
+OWN_PHASES: Final = (*STRATEGY_PHASES, *ALLOCATOR_PHASES)
+"""phases in which nothing may rise if no limits are given"""
 WATCHED: Final = ("instructions", "bytes_loaded", "bytes_stored")
 """the counts that must not rise if no limits are given"""
 
@@ -209,10 +211,13 @@ def cell_rows(
         before = None
     mine = [limit for limit in limits if limit.applies(record)]
     for scope in scopes:
-        for phases in (*((phase,) for phase in PHASES), STRATEGY_PHASES):
+        there = record.phases if before is None or before.is_allocator else PHASES
+        for phases in (*((phase,) for phase in there), STRATEGY_PHASES):
             phase = phases[0] if len(phases) == 1 else "strategy"
             own = [limit for limit in mine if limit.phases == phases]
             names = dict.fromkeys(COUNTS if phase != "strategy" else ())
+            if phase in ALLOCATOR_PHASES:
+                names = {name: None for name in names if name not in LINES}
             for count in (*names, *(limit.count for limit in own if limit.count not in names)):
                 new = value(record, count, phases, scope)
                 old = value(before, count, phases, scope) if before else None
@@ -223,7 +228,7 @@ def cell_rows(
                     if limit.exceeded(old, new):
                         reason = limit.text
                 rises = old is not None and new > old
-                if not limits and rises and phase in STRATEGY_PHASES and count in WATCHED:
+                if not limits and rises and phase in OWN_PHASES and count in WATCHED:
                     reason = "rise"
                 if old is not None or reason:
                     yield Row(*record.cell, scope, phase, count, old, new, reason)

@@ -10,6 +10,9 @@ The document, in the order in which it is written::
         cpu_models.<arch>   Unicorn's name of the CPU
         traces.<trace>      sha256 of its columns, kernel, geometry, page_size, provenance
         strategies.<name>   sha256 of a user's own C file; those of zsemu go with its version
+        kernels.<name>.<arch>  only with a kernel's objects among the strategies: sha256 of the
+                            object, kernel (its version, empty if the object does not tell),
+                            compiler, and cpu_model
     records[]               by arch, then by strategy, in the order in which they were asked for
         arch, strategy, trace
         geometry, page_size the ones replayed under; the recording's own are with the trace
@@ -21,6 +24,10 @@ The document, in the order in which it is written::
         violation_count     how many violations there were
         violations[]        the first of them; the fields of zsemu.replay.violations.Violation
         counts              null after a violation, else counts.<phase>.<scope>.<count>
+                            a kernel's object has the phases malloc and free, too; of them
+                            counts.<phase>.total.calls is the number of calls. All its counts are
+                            those of its own text and of what copies; how each is split is in
+                            counts.<phase>.<scope>.<own|copy|stand_in>.<count>
         by_shape            null after a violation, else what spanning maps cost by where the end of
                             the page falls: by_shape.<read|write|update>.<field>, a list with a
                             number for each row; the fields are those of zsemu.replay.spanning_costs
@@ -35,12 +42,22 @@ Readers ignore fields that they do not know. A change of what a field means chan
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from zsemu.counts import CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC, Counts
+from zsemu.counts import (
+    ALLOCATOR_PHASES,
+    CLASSES,
+    PARTS,
+    PHASES,
+    REGIONS,
+    SCOPES,
+    TLB_KINDS,
+    TRAFFIC,
+    Counts,
+)
 from zsemu.errors import ZsemuError
 from zsemu.paths import replacing
 from zsemu.replay.spanning_costs import FIELDS, MODES, ByShape
@@ -49,13 +66,13 @@ from zsemu.replay.violations import Violation
 SCHEMA: Final = 1
 
 _NUMBERS: Final = re.compile(r"\[\s+\d[\d,\s]*\]")
+LINES: Final = ("lines_touched", "lines_dirtied")
 SCALARS: Final = (
     "instructions",
     "string_iterations",
     *TRAFFIC,
     "pte_stores",
-    "lines_touched",
-    "lines_dirtied",
+    *LINES,
 )
 PATHS: Final = (
     *SCALARS,
@@ -91,6 +108,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class KernelBuild:
+    """One kernel's object."""
+
+    sha256: str
+    kernel: str
+    """version of the kernel; empty if the object does not tell"""
+    compiler: str
+    """which has compiled it; empty if the object does not tell"""
+    cpu_model: str
+    """Unicorn's name of the CPU that it runs on"""
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What, besides the strategy, the counts depend on."""
 
@@ -100,6 +130,7 @@ class Provenance:
     cpu_models: dict[str, str]
     traces: dict[str, Source]
     strategies: dict[str, str]
+    kernels: dict[str, dict[str, KernelBuild]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +161,35 @@ class Record:
     def intact(self) -> bool:
         """Whether there was no violation, so that there are counts."""
         return self.counts is not None
+
+    @property
+    def is_allocator(self) -> bool:
+        """Whether it is of a kernel's object, which has more phases and splits its counts."""
+        return self.counts is not None and ALLOCATOR_PHASES[0] in self.counts
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Return the phases of its counts."""
+        return (*PHASES, *ALLOCATOR_PHASES) if self.is_allocator else PHASES
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is what part() returns."""
+        return (
+            self.counts is not None
+            and self.is_allocator
+            and "own" not in self.counts["map"]["total"]
+        )
+
+    def part(self, name: str) -> "Record":
+        """Return one of zsemu.counts.PARTS of a kernel's object as a record of its own."""
+        if self.counts is None:
+            return self
+        counts: Any = {
+            phase: {scope: entry[name] for scope, entry in scopes.items()}
+            for phase, scopes in self.counts.items()
+        }
+        return replace(self, strategy=f"{self.strategy}, {name}", counts=counts)
 
     def sum(self, count: str, scope: str = "total", phases: Iterable[str] = PHASES) -> int:
         """Return a count summed over phases.
@@ -169,6 +229,16 @@ class Document:
         """Whether no record has a violation."""
         return all(record.intact for record in self.records)
 
+    @property
+    def typical(self) -> Record:
+        """The first record under the geometry that was asked for.
+
+        A kernel's object has a geometry of its own, and is typical only if there is nothing else.
+        """
+        kernels = self.provenance.kernels
+        others = (record for record in self.records if record.strategy not in kernels)
+        return next(others, self.records[0])
+
     def to_records(self) -> list[dict[str, str | int | None]]:
         """Return a row for each record, phase and scope: for CSV and for data frames.
 
@@ -179,7 +249,7 @@ class Document:
         """
         rows = []
         for record in self.records:
-            for phase in PHASES:
+            for phase in record.phases:
                 for scope in SCOPES:
                     row: dict[str, str | int | None] = {
                         "arch": record.arch,
@@ -194,7 +264,8 @@ class Document:
                         "maps": record.scope_maps[scope],
                     }
                     for name in PATHS:
-                        row[name] = record.sum(name, scope, (phase,)) if record.intact else None
+                        counted = record.intact and (phase in PHASES or name not in LINES)
+                        row[name] = record.sum(name, scope, (phase,)) if counted else None
                     rows.append(row)
         return rows
 
@@ -202,6 +273,8 @@ class Document:
 def dumps(document: Document) -> str:
     """Return the document as JSON; equal documents give equal text."""
     data = {"schema": document.schema, **asdict(document)}
+    if not document.provenance.kernels:
+        del data["provenance"]["kernels"]
     text = json.dumps(data, indent=1, ensure_ascii=False)
     # A list of numbers takes one line.
     return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
@@ -267,11 +340,14 @@ def parse(kind: Any, data: Any, where: str) -> Any:  # noqa: ANN401 - any JSON, 
         if not isinstance(data, dict):
             raise _wrong(where, "an object")
         hints = get_type_hints(kind)
-        missing = [field.name for field in fields(kind) if field.name not in data]
+        optional = {f.name for f in fields(kind) if f.default_factory is not MISSING}
+        missing = [f.name for f in fields(kind) if f.name not in data.keys() | optional]
         if missing:
             raise _wrong(where, f"complete: {missing[0]!r} is missing")
         values = {
-            f.name: parse(hints[f.name], data[f.name], f"{where}.{f.name}") for f in fields(kind)
+            f.name: parse(hints[f.name], data[f.name], f"{where}.{f.name}")
+            for f in fields(kind)
+            if f.name in data
         }
         return kind(**values)  # type: ignore[operator]
     origin, arguments = get_origin(kind), get_args(kind)
@@ -316,17 +392,25 @@ def _check(record: Record, where: str) -> None:
         rows = zip(columns["class_size"], columns["head"], columns["maps"], strict=True)
         if not all(0 < head < size and maps > 0 for size, head, maps in rows):
             raise _wrong(f"{where}.by_shape.{mode}", "of slots in which a page ends")
-    if set(record.counts) != set(PHASES):
-        raise _wrong(f"{where}.counts", f"of the phases {', '.join(PHASES)}")
+    if set(record.counts) != set(record.phases):
+        raise _wrong(f"{where}.counts", f"of the phases {', '.join(record.phases)}")
     for phase, scopes in record.counts.items():
         if set(scopes) != set(SCOPES):
             raise _wrong(f"{where}.counts.{phase}", f"of the scopes {', '.join(SCOPES)}")
         for scope, counts in scopes.items():
-            _check_counts(counts, f"{where}.counts.{phase}.{scope}")
+            named = f"{where}.counts.{phase}.{scope}"
+            scalars = SCALARS if phase in PHASES else [n for n in SCALARS if n not in LINES]
+            _check_counts(counts, named, scalars)
+            for each in PARTS if record.is_allocator else ():
+                _check_counts(counts.get(each), f"{named}.{each}", scalars)
+            if phase in ALLOCATOR_PHASES and scope == "total":
+                _integers(counts, ("calls",), named)
 
 
-def _check_counts(counts: dict[str, object], where: str) -> None:
-    _integers(counts, SCALARS, where)
+def _check_counts(counts: object, where: str, scalars: Iterable[str]) -> None:
+    if not isinstance(counts, dict):
+        raise _wrong(where, "an object")
+    _integers(counts, scalars, where)
     _integers(counts.get("tlb_invalidates"), TLB_KINDS, f"{where}.tlb_invalidates")
     _integers(counts.get("classes"), CLASSES, f"{where}.classes")
     regions = counts.get("regions")

@@ -7,10 +7,11 @@ A limit is written ``[ARCH/STRATEGY:][PHASE.]COUNT=BOUND``:
     which cells the limit is for: two shell patterns, ``*/*`` if left out
 ``PHASE``
     settle, map, access or unmap; if left out, the sum of settle, map and unmap, which is what the
-    strategy itself does
+    strategy itself does; of a kernel's object also malloc or free
 ``COUNT``
     a count of results (zsemu.results.document): ``instructions``, ``tlb_invalidates.page_local``,
-    ``regions.pool.bytes_loaded``, ``classes.branch``; or ``bytes``, those loaded and stored
+    ``regions.pool.bytes_loaded``, ``classes.branch``; or ``bytes``, those loaded and stored; of a
+    kernel's object also each of these with ``own.``, ``copy.`` or ``stand_in.`` before it
 ``BOUND``
     ``5%``: the count may rise by that share of the old count; ``+100``: it may rise by that much;
     ``10000``: it may be no more than that, whatever the old count is
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from zsemu.counts import PHASES, STRATEGY_PHASES
+from zsemu.counts import ALLOCATOR_PHASES, PARTS, PHASES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
 from zsemu.results.document import PATHS, SCALARS, Record
 
@@ -35,7 +36,10 @@ _EXAMPLE: Final = "such as map.instructions=5%, stores=+100 or arm/copy*:bytes=1
 
 def value(record: Record, count: str, phases: tuple[str, ...], scope: str = "total") -> int:
     """Return one of COUNTS, summed over phases; KeyError if the record has a violation."""
-    names = ("bytes_loaded", "bytes_stored") if count == BYTES else (count,)
+    before, _, last = count.rpartition(".")
+    names: tuple[str, ...] = (count,)
+    if last == BYTES:
+        names = tuple(f"{before}.{n}".lstrip(".") for n in ("bytes_loaded", "bytes_stored"))
     return sum(record.sum(name, scope, phases) for name in names)
 
 
@@ -58,6 +62,9 @@ class Limit:
 
     def applies(self, record: Record) -> bool:
         """Return whether the limit is for this cell."""
+        parted = self.count.partition(".")[0] in PARTS
+        if (parted or self.phases[0] in ALLOCATOR_PHASES) and not record.is_allocator:
+            return False
         return fnmatchcase(record.arch, self.arch) and fnmatchcase(record.strategy, self.strategy)
 
     @property
@@ -92,9 +99,10 @@ def parse(text: str) -> Limit:
         raise ZsemuError(f"limit {text!r}: not [ARCH/STRATEGY:][PHASE.]COUNT=BOUND, {_EXAMPLE}")
     phase, dot, count = path.strip().partition(".")
     phases: tuple[str, ...] = (phase,)
-    if not dot or phase not in PHASES:
+    if not dot or phase not in (*PHASES, *ALLOCATOR_PHASES):
         phases, count = STRATEGY_PHASES, path.strip()
-    if count not in COUNTS:
+    part, _, rest = count.partition(".")
+    if (rest if part in PARTS else count) not in COUNTS:
         raise ZsemuError(
             f"limit {text!r}: no count {count!r}; there are {', '.join(SCALARS)}, {BYTES},"
             " tlb_invalidates, classes.CLASS and regions.REGION.COUNT"

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from zsemu.annotate import profile
 from zsemu.annotate.annotation_text import Annotation
+from zsemu.annotate.kernel_profile import of_kernel, sources
 from zsemu.annotate.listing import Listing, listing
 from zsemu.annotate.one_operation import Shape
 from zsemu.annotate.profile import Profile
+from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build, inputs
 from zsemu.guest.image import Image
 from zsemu.guest.targets import target
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.replay.placed_trace import place
 from zsemu.replay.script import ScriptBuilder
 from zsemu.runs.pool import Stages
@@ -48,6 +51,13 @@ def _cell(
 ) -> Listing:
     one, strategy, cell = target(arch), request.strategies[name], f"{arch} {name}"
     watch.started(cell)
+    if isinstance(strategy, KernelStrategy):
+        if shape:
+            raise ZsemuError(
+                f"{name}: it decides itself where an object is, so there is no --shape of it: use"
+                " --trace and --scope"
+            )
+        return _kernel(request, strategy, cell, scope, phases, watch)
     path = build(
         one,
         strategy,
@@ -66,18 +76,46 @@ def _cell(
     )
 
 
+def _kernel(
+    request: Request,
+    strategy: KernelStrategy,
+    cell: str,
+    scope: str,
+    phases: Sequence[str],
+    watch: Stages,
+) -> Listing:
+    """List a kernel's object; its source is shown if the files that it was made of are here."""
+    arch, _, name = cell.partition(" ")
+    facts = strategy.facts(arch)
+    image, placed = facts.linked.image, place(request.trace, facts.geometry)
+    found = of_kernel(
+        facts, placed, scope=scope, progress=lambda more: watch.advanced(cell, 2 * more)
+    )
+    watch.finished(cell)
+    return listing(
+        image,
+        sources(image),
+        found,
+        strategy=name,
+        counted=f"{_counted(scope, placed.scope_maps)}; under its own size classes,"
+        f" {facts.geometry.name}; made by {facts.linked.kernel.compiler or 'a compiler not named'}",
+        phases=phases,
+    )
+
+
 def _trace(
     request: Request, image: Image, scope: str, progress: profile.Progress
 ) -> tuple[Profile, str]:
     placed = place(request.trace, request.geometry_for(image.target))
     found = profile.of_trace(image, placed, scope=scope, progress=progress)
-    maps = placed.scope_maps
+    return found, _counted(scope, placed.scope_maps)
+
+
+def _counted(scope: str, maps: dict[str, int]) -> str:
+    """Say of which operations the counts are."""
     if scope == "total":
-        return found, f"all operations: {maps[scope]} maps, {maps['spanning']} of them spanning"
-    return (
-        found,
-        f"{scope.replace('_', ' ')} operations only: {maps[scope]} of {maps['total']} maps",
-    )
+        return f"all operations: {maps[scope]} maps, {maps['spanning']} of them spanning"
+    return f"{scope.replace('_', ' ')} operations only: {maps[scope]} of {maps['total']} maps"
 
 
 def _shape(request: Request, image: Image, shape: Shape) -> tuple[Profile, str]:

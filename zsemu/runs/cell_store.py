@@ -25,6 +25,8 @@ import zsemu
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import image_digest
 from zsemu.guest.targets import target
+from zsemu.kernel.link import image_digest as kernel_image_digest
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.paths import ARCH, replacing
 from zsemu.results.document import SCHEMA, Document, Record, dumps, loads
 from zsemu.runs.request import Request, provenance
@@ -43,7 +45,7 @@ def sources_digest() -> str:
     """
     package = Path(zsemu.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *package.glob("guest/native/*.[ch]")]):
+    for path in sorted([*package.rglob("*.py"), *package.glob("*/native/*.[ch]")]):
         name = path.relative_to(package)
         if name.parts[0] == "cli":
             continue
@@ -70,13 +72,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
         "optimisation": request.optimisation,
         "version of the compiler": made_by.compilers[arch].version,
         "flags": " ".join(made_by.compilers[arch].flags),
-        "image": image_digest(
-            target(arch),
-            request.strategies[name],
-            cc=request.cc,
-            page_shift=request.page_shift,
-            optimisation=request.optimisation,
-        ),
+        "image": _image(request, arch, name),
         "target.toml": hashlib.sha256((ARCH / arch / "target.toml").read_bytes()).hexdigest(),
         "trace": f"{request.trace.name} {trace_digest}",
         "version of zsemu": zsemu.__version__,
@@ -85,6 +81,19 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
         "version of Capstone": capstone.__version__,
         "schema of results": str(SCHEMA),
     }
+
+
+def _image(request: Request, arch: str, name: str) -> str:
+    strategy = request.strategies[name]
+    if isinstance(strategy, KernelStrategy):
+        return kernel_image_digest(strategy.object(arch), lse=strategy.lse)
+    return image_digest(
+        target(arch),
+        strategy,
+        cc=request.cc,
+        page_shift=request.page_shift,
+        optimisation=request.optimisation,
+    )
 
 
 def digest(key: Key) -> str:

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from zsemu.check import allocator
 from zsemu.check.findings import Findings, Properties, Request, Result
 from zsemu.check.one_suite import check, exhaust_suite
 from zsemu.check.properties import Exhausted, Property, measure
@@ -13,6 +14,9 @@ from zsemu.guest.compiler import build
 from zsemu.guest.hooks import build_library
 from zsemu.guest.image import Image
 from zsemu.guest.targets import target
+from zsemu.kernel.hooks import build_library as build_kernel_hooks
+from zsemu.kernel.link import link
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.runs.pool import Pool, Report, Stages
 
 _Cell = tuple[str, str, Suite | None]
@@ -20,13 +24,18 @@ _Cell = tuple[str, str, Suite | None]
 
 def _build(request: Request, cell: tuple[str, str, int], report: Report) -> None:
     arch, name, size = cell
-    page_shift = size.bit_length() - 1
-    build(target(arch), request.strategies[name], cc=request.cc, page_shift=page_shift)
+    strategy, page_shift = request.strategies[name], size.bit_length() - 1
+    if isinstance(strategy, KernelStrategy):
+        link(strategy.object(arch), lse=strategy.lse)
+    else:
+        build(target(arch), strategy, cc=request.cc, page_shift=page_shift)
     report(1)
 
 
 def _build_hooks(request: Request, nothing: None, report: Report) -> None:
     build_library()
+    if any(isinstance(one, KernelStrategy) for one in request.strategies.values()):
+        build_kernel_hooks()
 
 
 def _run(
@@ -37,6 +46,11 @@ def _run(
     done: Exhausted | None = None
     for arch, name, suite in cells:
         one, strategy = target(arch), request.strategies[name]
+        if suite and isinstance(strategy, KernelStrategy):
+            result = allocator.check(one, strategy, suite, seed=request.seed)
+            found.append(replace(result, strategy=name))
+            report(1)
+            continue
         if suite and len(cells) > 1:
             done = exhaust_suite(Image(build(one, strategy, cc=request.cc), one), suite, strategy)
         if suite:
@@ -54,7 +68,11 @@ def _cells(request: Request) -> dict[str, _Cell]:
     """Return what is to be done, in the order of the results."""
     cells: dict[str, _Cell] = {}
     for arch in request.archs:
-        for name in request.strategies:
+        for name, strategy in request.strategies.items():
+            if isinstance(strategy, KernelStrategy):
+                suites = allocator.SUITES if arch in strategy.archs else ()
+                cells |= {f"{arch} {name} {suite.name}": (arch, name, suite) for suite in suites}
+                continue
             for suite in request.suites:
                 cells[f"{arch} {name} {suite.name}"] = (arch, name, suite)
             if request.properties:

@@ -14,6 +14,11 @@ from zsemu.guest.hooks import build_library
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
+from zsemu.kernel.counts import document as kernel_document
+from zsemu.kernel.hooks import build_library as build_kernel_hooks
+from zsemu.kernel.link import link
+from zsemu.kernel.replay import KernelOutcome, KernelReplay
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.results.document import Document, Record
@@ -37,7 +42,9 @@ class _Cell:
 @dataclass(frozen=True)
 class _Found:
     scope_maps: dict[str, int]
-    outcome: Outcome
+    outcome: Outcome | KernelOutcome
+    geometry: str
+    """of the size classes that it was replayed under"""
 
 
 def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Document:
@@ -91,9 +98,14 @@ def _urgency(request: Request, arch: str, name: str) -> tuple[Any, ...]:
 
 def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
     arch, name = cell
+    strategy = request.strategies[name]
+    if isinstance(strategy, KernelStrategy):
+        image = link(strategy.object(arch), lse=strategy.lse).image.path
+        report(1)
+        return image
     image = build(
         target(arch),
-        request.strategies[name],
+        strategy,
         cc=request.cc,
         page_shift=request.page_shift,
         optimisation=request.optimisation,
@@ -104,6 +116,8 @@ def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
 
 def _build_hooks(request: Request, nothing: None, report: Report) -> None:
     build_library()
+    if any(isinstance(one, KernelStrategy) for one in request.strategies.values()):
+        build_kernel_hooks()
 
 
 # One trace at a time: a Request, and so its trace, comes to a worker once.
@@ -114,12 +128,22 @@ def _work(trace: Trace | TraceFile, geometry: Geometry) -> PlacedTrace | PlacedS
 
 
 def _replay(request: Request, cell: _Cell, report: Report) -> _Found:
-    one = target(cell.arch)
+    one, strategy = target(cell.arch), request.strategies[cell.strategy]
+    if isinstance(strategy, KernelStrategy):
+        return _replay_kernel(request, strategy, cell.arch, report)
     placed = _work(request.trace, request.geometry_for(one))
     outcome = Replay(Image(cell.image, one), placed, progress=report).run()
     if not outcome.violation_count and not outcome.shapes:
-        _trusted(request.strategies[cell.strategy], cell.arch)
-    return _Found(placed.scope_maps, outcome)
+        _trusted(strategy, cell.arch)
+    return _Found(placed.scope_maps, outcome, request.geometry)
+
+
+def _replay_kernel(request: Request, strategy: KernelStrategy, arch: str, report: Report) -> _Found:
+    """Replay the trace through a kernel's own allocator, on the size classes that it has."""
+    facts = strategy.facts(arch)
+    placed = _work(request.trace, facts.geometry)
+    outcome = KernelReplay(facts, placed, progress=report).run()
+    return _Found(placed.scope_maps, outcome, facts.geometry.name)
 
 
 def _trusted(strategy: Strategy, arch: str) -> None:
@@ -136,11 +160,15 @@ def _trusted(strategy: Strategy, arch: str) -> None:
 
 def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
     outcome, maps = found.outcome, found.scope_maps
+    if isinstance(outcome, KernelOutcome):
+        counts = kernel_document(outcome.sums, outcome.calls)
+    else:
+        counts = document(outcome.sums)
     return Record(
         arch=arch,
         strategy=name,
         trace=request.trace.name,
-        geometry=request.geometry,
+        geometry=found.geometry,
         page_size=request.page_size,
         operations=len(request.trace),
         maps=maps["total"],
@@ -149,7 +177,7 @@ def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
         shapes=outcome.shapes,
         violation_count=outcome.violation_count,
         violations=tuple(outcome.violations),
-        counts=None if outcome.violation_count else document(outcome.sums),
+        counts=None if outcome.violation_count else counts,
         by_shape=None if outcome.violation_count else outcome.by_shape,
     )
 

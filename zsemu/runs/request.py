@@ -14,7 +14,8 @@ from zsemu.guest.compiler import compiler, options
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import Target, target
 from zsemu.guest.targets import names as target_names
-from zsemu.results.document import Compiler, Provenance, Source
+from zsemu.kernel.strategy import KernelStrategy
+from zsemu.results.document import Compiler, KernelBuild, Provenance, Source
 from zsemu.traces import file as trace_file
 from zsemu.traces.file import TraceFile
 from zsemu.traces.trace import Trace
@@ -28,13 +29,14 @@ def label(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     """Return the strategies, each once and in order, by the names that results have for them.
 
     A user's own strategy is named after its file, such as ``mine.c``; no shipped one has such a
-    name. Two files of the same name get a part of the digest of their content behind it.
+    name. A kernel's object is named after its file or folder, or as the user has named it. Two of
+    the same name get a part of the digest of their content behind it.
     """
     distinct = list(dict.fromkeys(strategies))
     labels: dict[str, Strategy] = {}
     for one in distinct:
-        name = one.path.name if one.own else one.name
-        if sum(other.own and other.path.name == name for other in distinct) > 1:
+        name = one.label
+        if one.own and sum(other.label == name for other in distinct) > 1:
             name = f"{name}@{one.digest[:8]}"
         labels.setdefault(name, one)
     return labels
@@ -85,7 +87,8 @@ def request(
 
     No architecture stands for all of them, and no geometry for that of the trace's kernel.
 
-    ZsemuError for an unknown architecture or trace, and if ``operations`` is not positive.
+    With a kernel's objects among the strategies, no architecture is all that they have. ZsemuError
+    for an unknown architecture or trace, and if ``operations`` is not positive.
     """
     if operations is not None and operations < 1:
         raise ZsemuError(f"{operations} operations: choose 1 or more")
@@ -95,7 +98,7 @@ def request(
     if isinstance(trace, str | Path):
         trace = TraceFile(trace_file.find(trace))
     return Request(
-        archs=tuple(archs) or target_names(),
+        archs=tuple(archs) or _archs(strategies),
         strategies=strategies,
         trace=trace if operations is None else trace.head(operations),
         geometry=geometry or trace.metadata.geometry,
@@ -103,6 +106,22 @@ def request(
         cc=cc,
         optimisation=optimisation,
     )
+
+
+def _archs(strategies: dict[str, Strategy]) -> tuple[str, ...]:
+    """Return the architectures that all strategies have: all, but for a kernel's objects."""
+    found = target_names()
+    for name, one in strategies.items():
+        if isinstance(one, KernelStrategy):
+            common = tuple(arch for arch in found if arch in one.archs)
+            if not common:
+                raise ZsemuError(
+                    f"{name}: an object of {', '.join(one.archs)}, and the other is of"
+                    f" {', '.join(found)}: to compare them, put the objects of one kernel into a"
+                    " folder, as ARCH/zsmalloc.o"
+                )
+            found = common
+    return found
 
 
 def check(request: Request) -> None:
@@ -117,6 +136,8 @@ def check(request: Request) -> None:
         one = target(arch)
         request.geometry_for(one)
         for name, strategy in request.strategies.items():
+            if isinstance(strategy, KernelStrategy):
+                strategy.ensure(arch, request.page_size)
             if not has_pages(one, strategy, request.page_size):
                 raise ZsemuError(
                     f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
@@ -153,7 +174,26 @@ def provenance(request: Request) -> Provenance:
                 provenance=metadata.provenance,
             )
         },
-        strategies={name: s.digest for name, s in request.strategies.items() if s.own},
+        strategies={
+            name: one.digest
+            for name, one in request.strategies.items()
+            if one.own and not isinstance(one, KernelStrategy)
+        },
+        kernels={
+            name: {arch: _kernel_build(one, arch) for arch in request.archs if arch in one.archs}
+            for name, one in request.strategies.items()
+            if isinstance(one, KernelStrategy)
+        },
+    )
+
+
+def _kernel_build(strategy: KernelStrategy, arch: str) -> KernelBuild:
+    kernel = strategy.object(arch)
+    return KernelBuild(
+        sha256=strategy.digest_of(arch),
+        kernel=kernel.version,
+        compiler=kernel.compiler,
+        cpu_model=strategy.cpu_model(arch),
     )
 
 
