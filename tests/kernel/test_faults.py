@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Faults planted in a copy of a kernel's zsmalloc.c: zsemu check finds each of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kernel.objects import ARCHS, RealKernel
+from zsemu.check import allocator
+from zsemu.check.findings import Failure
+from zsemu.check.suites import Suite
+from zsemu.guest.targets import target
+from zsemu.kernel.strategy import KernelStrategy, strategy
+
+FAULTS = {
+    "a copy too short": (r"(/\* copy object to per-cpu buffer)", r"sizes[1] -= 8; \1"),
+    "a part from the wrong page": (
+        r"(pages\[)1(\]\);\s+memcpy\(buf \+ sizes)",
+        r"\g<1>0\2",
+    ),
+    "a lost header": (r"buf = buf \+ ZS_HANDLE_SIZE;\s+size -= \w+;\s+off \+= \w+;", ""),
+    "a missing unlock": (
+        r"(local_unlock\(&zs_map_area\.lock\);\s+)migrate_read_unlock\(zspage\);",
+        r"\1",
+    ),
+    "a leak at free": (r"(unlock\(&class->lock\);\s+)cache_free_handle\(pool, handle\);", r"\1"),
+    "a wrong class on the way back": (
+        r"obj_free\(class->size, obj\);(\s+fullness = fix)",
+        r"obj_free(class->size + 16, obj);\1",
+    ),
+    "a migration that forgets objects": (
+        r"(obj_idx\);\s+)(record_obj\(handle, new_obj\);)",
+        r"\1if (addr == s_addr + offset) \2",
+    ),
+}
+"""what is wrong, and how the source is changed for it: a pattern and its replacement"""
+
+
+def _failures(path: Path, arch: str) -> list[Failure]:
+    """Return what the first suite finds that finds anything."""
+    one = strategy(str(path))
+    assert isinstance(one, KernelStrategy)
+    for suite in (allocator.SEQUENCES, allocator.SLOTS, allocator.LIMITS):
+        found = allocator.check(target(arch), one, suite).failures
+        if found:
+            return found
+    return []
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(kernel: RealKernel, tmp_path: Path, arch: str, name: str) -> None:
+    text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
+    changed, number = re.subn(*FAULTS[name], text, count=1)
+    assert number == 1
+    assert _failures(kernel.changed(tmp_path, arch, changed), arch)
+
+
+@pytest.mark.external
+def test_a_violation_names_the_line_of_the_source(kernel: RealKernel, tmp_path: Path) -> None:
+    text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
+    changed, number = re.subn(*FAULTS["a wrong class on the way back"], text, count=1)
+    assert number == 1
+    (failure,) = _failures(kernel.changed(tmp_path, "aarch64", changed), "aarch64")
+    assert re.fullmatch(r"\w+\+0x[0-9a-f]+ \(zsmalloc\.[ch]:\d+\)", failure.violation.pc)
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("suite", allocator.SUITES, ids=lambda suite: suite.name)
+def test_the_unchanged_object_holds(kernel: RealKernel, arch: str, suite: Suite) -> None:
+    one = strategy(str(kernel.object(arch)))
+    assert isinstance(one, KernelStrategy)
+    assert allocator.check(target(arch), one, suite).failures == []

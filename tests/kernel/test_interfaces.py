@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Interfaces that no packaged kernel has yet, on a small allocator of our own."""
+
+from pathlib import Path
+
+import pytest
+
+from kernel.objects import compiled
+from zsemu.kernel.exercise import Moved, random_trace
+from zsemu.kernel.facts import discover
+from zsemu.kernel.link import link
+from zsemu.kernel.object import Api, interface, load
+
+ARCHS = ("x86_64", "arm", "riscv64")
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("api", [Api.READ, Api.READ_LENGTH, Api.SG])
+def test_random_operations_leave_every_object_intact(tmp_path: Path, arch: str, api: Api) -> None:
+    facts = discover(link(load(compiled(tmp_path, arch, None, "-UAPI", f"-DAPI={int(api)}"))))
+    assert interface(facts.linked.kernel, facts.layouts) == api
+    trace = random_trace(facts.geometry, 3, 2000)
+    run = Moved(facts, trace, 500, lambda run: None, 0)
+    assert run.go()
+    assert run.judge.violations == []
