@@ -9,8 +9,8 @@ import pytest
 
 from zsemu.errors import ZsemuError
 from zsemu.traces import recorder
-from zsemu.traces.events import PROBES
 from zsemu.traces.importer import import_text
+from zsemu.traces.probes import PROBES
 
 OLD = ["zs_malloc", "zs_free", "zs_map_object", "zs_unmap_object"]
 NEW = ["zs_malloc", "zs_free", "zs_obj_read_begin", "zs_obj_read_end", "zs_obj_write"]

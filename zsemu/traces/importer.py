@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Importing: from the text of an ftrace recording to a trace.
+"""Imports the text of a recording as a trace.
 
-events.py reads the text, pairing.py pairs its events, repair.py puts them in an order that can have
-happened, and objects.py cuts them into objects.
+The steps, each in a module of its own: recording.py reads the text, a line of which ftrace_text.py
+understands; repair.py sorts the events by time; pairing.py pairs them; repair.py puts the pairs in
+an order that can have happened; objects.py cuts them into objects. import_report.py keeps what was
+mended and dropped.
 """
 
 import re
@@ -12,10 +14,12 @@ import numpy as np
 
 from zsemu.errors import ZsemuError
 from zsemu.traces import objects, repair
-from zsemu.traces.events import PROBES, Recording, read
+from zsemu.traces.events import Recording
 from zsemu.traces.import_report import Entries, Report
 from zsemu.traces.operation import Operation
 from zsemu.traces.pairing import Steps, pair
+from zsemu.traces.probes import PROBES
+from zsemu.traces.recording import read
 from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import NAMES, PAGE_SIZES
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
-from zsemu.traces.events import PROBES, Events, Ints, Role
+from zsemu.traces.events import Events, Ints
 from zsemu.traces.import_report import Entries
 from zsemu.traces.operation import Operation
+from zsemu.traces.probes import PROBES, Role
 
 Bools = NDArray[np.bool_]
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from zsemu.errors import ZsemuError
-from zsemu.traces.events import HEADER, PROBES, Probe, Role
+from zsemu.traces.ftrace_text import HEADER
+from zsemu.traces.probes import PROBES, Probe, Role
 
 GROUP: Final = "zsemu"
 BUFFER_KIB: Final = 16384

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from zsemu.errors import ZsemuError
-from zsemu.traces.events import PROBES, Role, read
+from zsemu.traces.probes import PROBES, Role
+from zsemu.traces.recording import read
 
 TEXT = """\
 # tracer: nop
