@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where data lies (guest sources, traces, cache), and writing a file whole or not at all."""
+"""Find guest sources, traces and the cache, and write a file whole or not at all."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def _data(name: str) -> Path:
-    """Return ``name`` as it is installed with the package, or else as it lies in a checkout."""
+    """Return the directory ``name``: the one installed with the package, else the checkout's."""
     installed = _PACKAGE / "data" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
@@ -22,23 +22,23 @@ def _data(name: str) -> Path:
 ARCH = _data("arch")
 TRACES = _data("traces")
 DEFAULT_TRACE = "compile-zstd"
-"""what is replayed where nothing else is named"""
+"""Name of the trace that is replayed if no other is named."""
 VERBOSE = "ZSEMU_VERBOSE"
-"""if set, the commands that compile something are printed, on stderr"""
+"""Name of an environment variable; if it is set, commands that compile are printed on stderr."""
 
 
 def cache() -> Path:
-    """Return the directory of compiled images: ``ZSEMU_CACHE``, or else the platform's place."""
+    """Return the directory of compiled images: ``ZSEMU_CACHE``, or else the platform's default."""
     override = os.environ.get("ZSEMU_CACHE")
     return Path(override) if override else platformdirs.user_cache_path("zsemu")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` and rename it into place if the block succeeds.
+    """Open a temporary file beside ``path``, and rename it to ``path`` if the block succeeds.
 
-    Nobody ever sees a half-written ``path``; if the block raises, ``path`` is untouched and the
-    temporary file is gone.
+    So nobody ever sees a half-written ``path``. If the block raises, ``path`` is left as it was and
+    the temporary file is removed.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(descriptor)

@@ -135,11 +135,9 @@ def histories(draw: st.DrawFn) -> list[Row]:
 def test_any_history_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> None:
     path = tmp_path_factory.mktemp("trace") / "a.npz"
     save(make(rows), path)
-    assert rows_of(load(path)) == rows
-    for column in ("operation", "object", "length", "cpu", "begin", "end"):
-        assert (
-            getattr(load(path).head(3), column).tolist() == getattr(make(rows[:3]), column).tolist()
-        )
+    loaded = load(path)
+    assert rows_of(loaded) == rows
+    assert rows_of(loaded.head(3)) == rows[:3]
 
 
 def changed(at: int, **values: int) -> list[Row]:
@@ -263,7 +261,8 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "cut.npz"
     save(make(ROWS), path)
     whole = path.read_bytes()
-    for size in range(1, len(whole)):
+    # Every length near the end, where the archive's directory is; before it every seventh.
+    for size in {*range(1, len(whole), 7), *range(len(whole) - 120, len(whole))}:
         path.write_bytes(whole[:size])
         with pytest.raises(ZsemuError, match=r"cut\.npz: (not a trace file|truncated or damaged)"):
             load(path)

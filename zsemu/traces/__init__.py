@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a kernel asked of zsmalloc: the file format, import of recordings, recording, synthesis.
+"""Hold traces, which say what a kernel asked of zsmalloc, and make them.
 
-Imports zsmalloc, whose geometries a recording names.
+Traces are read from files, imported from recordings, and synthesised from other traces.
+
+Of zsemu, this folder imports zsmalloc, because a trace names the geometry of its kernel, and paths
+and errors.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The events of a recording as columns, whichever tool printed them.
+"""Hold the events of a recording as columns, whichever tool printed them.
 
 A module for each kind of text (so far ftrace_text.py) makes these columns; everything behind it
 (repair.py, pairing.py, objects.py) knows only them.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Trace files: how a trace is written, and read whole or part by part.
+"""Write trace files, and read them whole or part by part.
 
 A trace file is an ``.npz``: a zip of compressed ``.npy`` members (LZMA, or deflate if it is large),
-read by ``np.load(path)`` without pickle. It always holds the same bytes for the same trace and
-library versions. Members, all of shape (n,), one row an operation, unless noted; integers of the
-smallest unsigned type that fits:
+read by ``np.load(path)`` without pickle. The same trace and the same library versions always give
+the same bytes. The members are the following. Unless noted, their shape is (n,), with one row for
+each operation, and they hold integers of the smallest unsigned type that fits:
 
 ==============  ==================================================================================
 zsemu_trace     version of the format, shape (): 1
@@ -46,7 +46,7 @@ VERSION: Final = 1
 SUFFIX: Final = ".npz"
 _MARKER: Final = "zsemu_trace"
 _READ: Final = 1 << 18
-"""operations read at a time"""
+"""operations that are read at a time for a digest"""
 
 
 def names() -> list[str]:
@@ -68,7 +68,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def _fault(trace: Trace) -> str | None:
-    """Return what is wrong with a trace, if anything is."""
+    """Return what is wrong with a trace, or None."""
     for name, dtype in COLUMNS.items():
         column = getattr(trace, name)
         if column.dtype != dtype or column.shape != (len(trace),):
@@ -78,10 +78,11 @@ def _fault(trace: Trace) -> str | None:
             )
     if not len(trace):
         return "it holds no operation"
-    return _fault_of(trace.metadata) or Live().follow(trace)[0]
+    return _metadata_fault(trace.metadata) or Live().follow(trace)[0]
 
 
-def _fault_of(metadata: Metadata) -> str | None:
+def _metadata_fault(metadata: Metadata) -> str | None:
+    """Return what is wrong with the values of metadata, or None."""
     if metadata.geometry not in geometry.NAMES:
         return f"geometry {metadata.geometry!r} is not one of {', '.join(geometry.NAMES)}"
     if metadata.page_size not in geometry.PAGE_SIZES:
@@ -90,6 +91,7 @@ def _fault_of(metadata: Metadata) -> str | None:
 
 
 def _member(values: Any) -> bytes:  # noqa: ANN401  (whatever np.asarray takes)
+    """Return the bytes of a member of the archive, an array in NumPy's own format."""
     array = np.asarray(values)
     if array.dtype.kind in "iu":
         array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
@@ -99,7 +101,7 @@ def _member(values: Any) -> bytes:  # noqa: ANN401  (whatever np.asarray takes)
 
 
 def save(trace: Trace, path: str | Path) -> None:
-    """Write a trace file; ZsemuError, and no file, if the trace contradicts itself."""
+    """Write a trace file; if the trace contradicts itself, raise ZsemuError and write none."""
     if (fault := _fault(trace)) is not None:
         raise ZsemuError(f"trace {trace.name}: {fault}")
     allocates = trace.operation == Operation.ALLOCATE
@@ -121,9 +123,9 @@ def save(trace: Trace, path: str | Path) -> None:
     try:
         with paths.replacing(Path(path)) as stream, zipfile.ZipFile(stream, "w") as archive:
             for name, values in members.items():
-                # Else the archive would hold the time of writing.
+                # Without a fixed date the archive would hold the time of writing.
                 member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                # LZMA is a quarter smaller, but six times slower.
+                # LZMA's files are a quarter smaller, but it is six times slower.
                 large = len(trace) > 1 << 22
                 member.compress_type = zipfile.ZIP_DEFLATED if large else zipfile.ZIP_LZMA
                 member.create_system = 3
@@ -133,7 +135,7 @@ def save(trace: Trace, path: str | Path) -> None:
 
 
 def _metadata(text: str) -> Metadata:
-    """Return the metadata; ValueError if a field is missing, unknown or of a wrong type."""
+    """Return the metadata from JSON; ValueError if a field is missing, unknown or of wrong type."""
     values = json.loads(text)
     if not isinstance(values, dict) or set(values) != {field.name for field in fields(Metadata)}:
         raise ValueError("metadata with other fields")
@@ -151,8 +153,8 @@ def _metadata(text: str) -> Metadata:
 _COLUMNS: Final = ("operation", "object_age", "length_short", "cpu", "begin_delta", "duration")
 
 
-class _Inconsistent(Exception):  # noqa: N818 - told as a ZsemuError by who knows the file
-    """The members of a file fit together in no way."""
+class _Inconsistent(Exception):  # noqa: N818 - TraceFile makes a ZsemuError of it
+    """The members of a file contradict each other."""
 
 
 def _decode(
@@ -163,7 +165,11 @@ def _decode(
     live: Live,
     begin: int,
 ) -> Trace:
-    """Return the next operations of a file, from its columns and where the last ones ended."""
+    """Return the next operations of a file.
+
+    ``member`` are their rows of the file's columns, ``live`` the objects that are alive before
+    them, ``begin`` the time in nanoseconds at which the operation before them began.
+    """
     operation, first = member["operation"], live.operations
     if (bad := first_true(operation > max(Operation))) is not None:
         raise _Inconsistent(f"operation {first + bad}: unknown code {operation[bad]}")
@@ -178,11 +184,12 @@ def _decode(
         raise _Inconsistent(
             f"operation {first + bad}: {what} of an object that has not been allocated"
         )
-    # Of one that is gone already the length is not known: it is found at once, below.
+    # The length of an object that is not alive is unknown. Any valid length will do, as Live.follow
+    # refuses the operation.
     length = np.where(allocates, length, np.where(there, whole - length, 1))
     if (bad := first_true((length < 1) | (length > max(geometry.PAGE_SIZES)))) is not None:
         raise _Inconsistent(f"operation {first + bad}: length {length[bad]}")
-    # As floats, so that nothing wraps around.
+    # The sums are taken as floats, so that they cannot wrap around.
     spent = sum(float(member[key].sum(dtype=float)) for key in ("begin_delta", "duration")) * tick
     if begin + spent >= 1 << 62 or member["cpu"].max(initial=0) >= 1 << 16:
         raise _Inconsistent("times or CPU numbers out of range")
@@ -200,15 +207,16 @@ def _decode(
 
 
 class TraceFile:
-    """A trace in its file: read part by part, so that its length does not matter.
+    """A trace in its file, which is read part by part, so that memory does not limit its length.
 
-    ZsemuError, here or at the part that shows it, says what is wrong: no trace file, one of a newer
-    version, one cut short, or a trace that contradicts itself (a free of an object that is not
-    alive, for example).
+    If something is wrong with the file, ZsemuError says what. It is raised when the file is opened
+    or when the part is read that shows it: the file is no trace file, is of a newer version, is cut
+    short, or holds a trace that contradicts itself, for example by a free of an object that is not
+    alive.
     """
 
     def __init__(self, path: str | Path, operations: int | None = None) -> None:
-        """Look at what the file says of itself; only its first ``operations`` are read."""
+        """Read the file's metadata; later only its first ``operations`` operations will be read."""
         self.path = Path(path)
         self.name = self.path.stem
         remedy = "make one with: zsemu trace import"
@@ -246,7 +254,7 @@ class TraceFile:
                 raise _Inconsistent(f"unequal columns: {unequal}")
             if any(dtype.kind != "u" for dtype in (*(d for _, d in columns.values()), tick.dtype)):
                 raise _Inconsistent("a column that is not of unsigned integers")
-            if fault := _fault_of(self.metadata):
+            if fault := _metadata_fault(self.metadata):
                 raise _Inconsistent(fault)
             self._tick, self._all = int(tick), int(shapes["operation"][0])
             if not self._all:
@@ -295,7 +303,7 @@ class TraceFile:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Tell what NumPy, zipfile and its decompressors make of damaged bytes."""
+        """Raise as a ZsemuError whatever NumPy, zipfile and the decompressors raise."""
         try:
             yield
         except _Inconsistent as error:
@@ -339,7 +347,7 @@ def _header(
 
 
 def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    """Return a member that is small."""
+    """Return a whole member; only for those that hold one value."""
     try:
         data = archive.read(f"{name}.npy")
     except KeyError:
@@ -349,6 +357,6 @@ def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def load(path: str | Path) -> Trace:
-    """Return the trace in a file, named for the file; ZsemuError as TraceFile has it."""
+    """Return the trace in a file, named for the file; ZsemuError as for TraceFile."""
     (part,) = TraceFile(path).parts()
     return part.trace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The text of ftrace: what a line of ``trace_pipe`` or of ``trace-cmd report`` looks like.
+"""Read the lines that ftrace prints: those of ``trace_pipe`` and of ``trace-cmd report``.
 
 Only this module knows these lines. The text of another tool gets a module of its own beside this
 one, which makes the same columns (:class:`zsemu.traces.events.Events`).

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report of an import: what was mended, dropped and passed over, with the lines where."""
+"""Report what an import mended, dropped and skipped, and in which lines."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -7,17 +7,19 @@ from typing import Final
 from zsemu.traces.events import Ints
 
 _SHOWN: Final = 5
-"""Line numbers that the report keeps of each kind."""
+"""How many line numbers an entry of the report keeps."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of thing that the importer mended, dropped or passed over."""
+    """One kind of thing that the importer mended, dropped or skipped."""
 
     how: str
-    """mended, dropped or skipped"""
+    """What the importer did: "mended", "dropped" or "skipped"."""
     what: str
+    """What it did that to."""
     count: int
+    """How often."""
     lines: tuple[int, ...]
     """The first few lines of the recording where it happened, counted from 1."""
 
@@ -31,21 +33,21 @@ class Entry:
 class Report:
     """What the importer found and did.
 
-    ``pairs`` is always ``imported`` plus the pairs named in entries as dropped.
+    ``pairs`` is always ``imported`` plus the map/unmap pairs that ``entries`` count as dropped.
     """
 
     lines: int
     """Lines of the recording."""
     events: int
-    """Those that are events of zsmalloc."""
+    """How many of them are events of zsmalloc."""
     pairs: int
     """Pairs of map and unmap in the recording; a zs_obj_write counts as one."""
     imported: int
-    """Those of them that are in the trace."""
+    """How many of these pairs are in the trace."""
     entries: tuple[Entry, ...]
 
     def notes(self) -> tuple[str, ...]:
-        """Return the report as lines of text, for trace.Metadata."""
+        """Return the report as lines of text, for the ``notes`` of trace.Metadata."""
         return (
             f"{self.lines} lines, {self.events} events, {self.pairs} map/unmap pairs, "
             f"{self.imported} imported",
@@ -55,12 +57,12 @@ class Report:
 
 @dataclass
 class Entries:
-    """The entries of a report as they are found."""
+    """Collects the entries of a report while the importer works."""
 
     found: list[Entry] = field(default_factory=list)
 
     def add(self, how: str, what: str, lines: Ints | list[int]) -> None:
-        """Add what happened at some lines of the recording, unless there are none."""
+        """Add an entry for something that happened at some lines; nothing if there are no lines."""
         if len(lines):
             first = tuple(sorted(int(line) for line in lines)[:_SHOWN])
             self.found.append(Entry(how, what, len(lines), first))

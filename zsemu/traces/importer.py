@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Imports the text of a recording as a trace.
+"""Import the text of a recording as a trace.
 
 The steps, each in a module of its own: recording.py reads the text, a line of which ftrace_text.py
 understands; repair.py sorts the events by time; pairing.py pairs them; repair.py puts the pairs in
@@ -34,10 +34,11 @@ def import_text(
 ) -> tuple[Trace, Report]:
     """Return the trace in the text of a recording, and what was mended and dropped.
 
-    Kernel and page size are those of the recording's own header line if they are not given, else
-    "unknown" and 4096; the geometry is that of the kernel with its default configuration, and
-    without a version what it is for the API that occurs. ZsemuError names file and line of what
-    cannot be read.
+    Where the kernel and the page size are not given, they are taken from the header line that the
+    recorder wrote; a recording without one is of an "unknown" kernel with pages of 4096 bytes.
+    Where the geometry is not given, it is that of the kernel's version in its default
+    configuration. If the version is unknown, the functions that were recorded decide: zs_map_object
+    means chain-4, any other chain-8. ZsemuError names the file and line of what cannot be read.
     """
     path = Path(path)
     if geometry is not None and geometry not in NAMES:
@@ -86,7 +87,10 @@ def _page_size(given: int | None, recording: Recording, path: Path) -> int:
 
 
 def _geometry(kernel: str, names: set[str]) -> str:
-    """Return the geometry of a kernel in its default configuration."""
+    """Return the geometry of a kernel in its default configuration.
+
+    ``names`` are the events that were recorded; they decide if ``kernel`` is no version.
+    """
     if version := re.match(r"(\d+)\.(\d+)", kernel):
         release = int(version[1]), int(version[2])
         if release < (4, 1):
@@ -96,6 +100,7 @@ def _geometry(kernel: str, names: set[str]) -> str:
 
 
 def _maps(steps: Steps) -> int:
+    """Return how many of the steps map an object."""
     return int(np.count_nonzero(steps.operation >= Operation.READ))
 
 

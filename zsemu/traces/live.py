@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The objects that are alive, from part to part of a trace, and what contradicts them.
+"""Keep track of the objects that are alive in a trace, and find operations that contradict them.
 
-A trace is consistent if every object is allocated before it is used, and used before it is freed.
+A trace is consistent if every object is allocated before it is used, is not used after it is freed,
+is used with no more than its length, and if time never goes back.
 """
 
 from typing import Protocol
@@ -13,11 +14,11 @@ from zsemu.traces.operation import Operation
 
 
 class Operations(Protocol):
-    """Consecutive operations: the columns of a trace (trace.Trace), shape (n,) each."""
+    """Consecutive operations as columns of shape (n,): what is needed here of trace.Trace."""
 
     @property
     def operation(self) -> NDArray[np.uint8]:
-        """As in Operation."""
+        """What each does, as in :class:`Operation`."""
 
     @property
     def object(self) -> NDArray[np.uint32]:
@@ -47,42 +48,44 @@ class Operations(Protocol):
 
 
 def first_true(wrong: NDArray[np.bool_]) -> int | None:
-    """Return the index of the first that is true, None if there is none."""
+    """Return the index of the first element that is true, or None."""
     return int(np.argmax(wrong)) if wrong.any() else None
 
 
 class Live:
     """The objects that are alive, from part to part of a trace, each with a handle.
 
-    A handle is a small number that the next object gets when its own is freed: what is kept by
-    handle needs room for the objects alive at once, not for all that ever were. Handles freed in a
-    part are given out from the next one on.
+    A handle is a small number that stands for an object as long as it lives. When the object is
+    freed, a later one gets its handle. So an array that is indexed by handle needs room for the
+    objects alive at once, not for all objects of the trace. A handle that is freed in one part is
+    given out again from the next part on.
     """
 
     def __init__(self) -> None:
         self.operations = 0
-        """in the parts so far"""
+        """Number of operations in the parts so far."""
         self.handles = 0
-        """in use at once, at most"""
+        """Number of handles that have been given out: every handle is less."""
         self._born = 0
         self._begin = 0
         self._free = np.empty(0, np.int64)
-        # What is alive, by number: ascending.
+        # The objects that are alive, ascending by number: three columns of shape (alive,).
         self._number = np.empty(0, np.int64)
         self._length = np.empty(0, np.int64)
         self._handle = np.empty(0, np.int64)
 
     def numbers(self, allocates: NDArray[np.bool_], age: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of the object of each operation from its age, as the file has it."""
+        """Return the number of each operation's object from ``object_age``, as a file holds it."""
         born = self._born + np.cumsum(allocates)
         return np.where(allocates, born - 1, born - age)
 
     def lengths(
         self, number: NDArray[np.int64], allocated: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the whole length of each object, and whether it is or was alive in this part.
+        """Return the whole length of each object, and whether it is alive at some time in a part.
 
-        ``allocated`` are the lengths of those that this part allocates.
+        The part is the next one. ``number`` are the objects that its operations use, shape (n,),
+        ``allocated`` the lengths of those that it allocates.
         """
         length = np.concatenate([self._length, allocated, [0]])
         at, there = self._find(number, len(allocated))
@@ -91,7 +94,10 @@ class Live:
     def _find(
         self, number: NDArray[np.int64], allocated: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return for each number its row in what is alive and then in what is allocated."""
+        """Return for each object its row among those alive followed by those allocated, if any.
+
+        The second array says whether there is one.
+        """
         known = len(self._number)
         at = np.searchsorted(self._number, number)
         there = at < known
@@ -103,9 +109,10 @@ class Live:
         return at, there
 
     def follow(self, part: Operations) -> tuple[str | None, NDArray[np.int64]]:
-        """Follow the next operations; return what is wrong with the first, and their handles.
+        """Follow the next operations; return the first fault or None, and their handles.
 
-        Wrong is the first operation of the first kind of fault, if any is. Handles have shape (n,).
+        The faults are looked for kind by kind, so that of several the first one of the first kind
+        is returned. Handles have shape (n,).
         """
         operation, length = part.operation, part.length.astype(np.int64)
         number = part.object.astype(np.int64)
@@ -134,7 +141,7 @@ class Live:
             return fault(at, f"{use(at)}, not yet allocated")
         frees = np.flatnonzero(operation == Operation.FREE)
         death = np.full(known + len(born) + 1, len(part))
-        # Of several frees the first counts.
+        # If an object is freed several times, the first free counts.
         death[which[frees][::-1]] = frees[::-1]
         if (at := first_true(~there | (row > death[which]))) is not None:
             return fault(at, f"{use(at)}, already freed")
@@ -165,6 +172,7 @@ class Live:
         whole: NDArray[np.int64],
         dead: NDArray[np.bool_],
     ) -> NDArray[np.int64]:
+        """Take up what a consistent part allocates and frees; return its operations' handles."""
         given = self._free[len(self._free) - min(len(born), len(self._free)) :][::-1]
         new = self.handles + np.arange(len(born) - len(given))
         self._free = self._free[: len(self._free) - len(given)]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cuts the steps of every handle into objects, each from its allocation to its free.
+"""Cut the steps of every handle into objects, each from its allocation to its free.
 
-An object of unknown length is dropped with all that is done to it. The length is known from
-``zs_malloc``, or else is the greatest ``mem_len`` seen.
+The length of an object is what ``zs_malloc`` was asked for. If that call was not recorded, it is
+the greatest ``mem_len`` with which the object was used. If there was none either, the length is
+unknown, and the object is dropped with all that is done to it.
 """
 
 from dataclasses import dataclass, replace
@@ -23,19 +24,21 @@ class _Lives:
     """The objects that handles stood for: of each step its object, and of each object its steps."""
 
     of_step: Ints
-    """number of the object, shape (steps,)"""
+    """Number of the object that each step belongs to, shape (steps,)."""
     first: Ints
-    """its first step, shape (objects,)"""
+    """Index of each object's first step, shape (objects,)."""
     last: Ints
+    """Index of each object's last step, shape (objects,)."""
     follows: Bools
-    """whether another object has the same handle afterwards, shape (objects,)"""
+    """Whether another object has the same handle afterwards, shape (objects,)."""
     asked: Ints
-    """bytes asked of zs_malloc, 0 if unknown, shape (objects,)"""
+    """Bytes that zs_malloc was asked for, 0 if unknown, shape (objects,)."""
     length: Ints
-    """its length, 0 if unknown, shape (objects,)"""
+    """Bytes of each object, 0 if unknown, shape (objects,)."""
 
 
 def _lives(steps: Steps) -> _Lives:
+    """Find the objects: one begins with a handle, with an allocation, and behind a free."""
     allocates, frees = steps.operation == Operation.ALLOCATE, steps.operation == Operation.FREE
     new_handle = first_of_handle(steps.handle)
     starts = new_handle | allocates
@@ -56,8 +59,8 @@ def _lives(steps: Steps) -> _Lives:
 def cut(steps: Steps, page_size: int, path: Path, entries: Entries) -> Steps:
     """Cut each handle's steps into objects; drop what is unknown, add what is missing.
 
-    The ``handle`` of what is returned is the serial number of an object. ZsemuError for an object
-    that is larger than a page.
+    ``steps`` are sorted by handle. They are returned in the order of a trace; their ``handle`` is
+    the serial number of an object. ZsemuError for an object that is larger than a page.
     """
     lives = _lives(steps)
     _refuse_long(steps, lives, page_size, path)
@@ -77,6 +80,7 @@ def cut(steps: Steps, page_size: int, path: Path, entries: Entries) -> Steps:
 
 
 def _refuse_long(steps: Steps, lives: _Lives, page_size: int, path: Path) -> None:
+    """Raise ZsemuError, which names the first such line, if an object is larger than a page."""
     (long,) = np.nonzero(lives.length > page_size)
     if len(long):
         rows = lives.first[long]
@@ -89,7 +93,7 @@ def _refuse_long(steps: Steps, lives: _Lives, page_size: int, path: Path) -> Non
 
 
 def _drop(steps: Steps, lives: _Lives, entries: Entries) -> Ints:
-    """Return the steps of objects whose length is known; tell of the others."""
+    """Return the indices of the steps that are kept; note the others in ``entries``."""
     allocates, frees = steps.operation == Operation.ALLOCATE, steps.operation == Operation.FREE
     known, maps = (lives.length > 0)[lives.of_step], ~(allocates | frees)
     unasked = allocates[lives.first] & (lives.asked == 0)
@@ -112,7 +116,7 @@ def _drop(steps: Steps, lives: _Lives, entries: Entries) -> Ints:
 
 
 def _births(steps: Steps, lives: _Lives, entries: Entries) -> Steps:
-    """Return the allocations that are missing, of objects whose length is known all the same."""
+    """Return an allocation for each object whose own is missing, though its length is known."""
     allocated = steps.operation[lives.first] == Operation.ALLOCATE
     (found,) = np.nonzero((lives.length > 0) & ~allocated)
     added = steps.take(lives.first[found])
@@ -122,7 +126,7 @@ def _births(steps: Steps, lives: _Lives, entries: Entries) -> Steps:
 
 
 def _deaths(steps: Steps, lives: _Lives, entries: Entries) -> Steps:
-    """Return the frees that are missing, of handles that were returned again."""
+    """Return a free for each object whose own is missing, though its handle was returned again."""
     freed = steps.operation[lives.last] == Operation.FREE
     (lost,) = np.nonzero((lives.length > 0) & lives.follows & ~freed)
     added = steps.take(lives.first[(lost + 1) % len(lives.first)])
@@ -131,7 +135,7 @@ def _deaths(steps: Steps, lives: _Lives, entries: Entries) -> Steps:
 
 
 def _added(before: Steps, operation: Operation, objects: Ints) -> Steps:
-    """Return a step of each object directly before the steps given."""
+    """Return one step for each of the objects, directly before the given steps."""
     return replace(
         before,
         operation=np.full(len(objects), operation),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The operations of a trace: what a kernel asks of zsmalloc."""
+"""Name the operations of a trace, which are what a kernel asks of zsmalloc."""
 
 from enum import IntEnum
 

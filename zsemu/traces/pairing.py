@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Pairing: from events to what happens to handles, each allocation and map as one step.
+"""Pair the events of a recording, so that each allocation and each map is one step.
 
-``zs_malloc`` and its return are paired by task, map and unmap by task and handle. No pair reaches
-across lost events.
+The event of ``zs_malloc`` and that of its return are paired by task; the events of map and unmap by
+task and handle. No pair is formed across a place where the kernel lost events.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from zsemu.traces.probes import PROBES, Role
 Bools = NDArray[np.bool_]
 
 _MODES = (Operation.UPDATE, Operation.READ, Operation.WRITE)
-"""By enum zs_mapmode: RW, RO, WO."""
+"""What a map does, by the number of its mode: enum zs_mapmode has RW, RO, WO."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,21 @@ class Steps:
     """What happens to handles: columns of shape (n,), in order of time."""
 
     operation: Ints
+    """As in :class:`Operation`."""
     handle: NDArray[np.uint64]
+    """The kernel's handle; behind objects.py the serial number of an object."""
     cpu: Ints
     begin: Ints
+    """Nanoseconds at the return of zs_malloc, at the map or at the free."""
     end: Ints
+    """Nanoseconds at the unmap; else equal to ``begin``."""
     length: Ints
-    """asked for on allocate, else mem_len; 0 if unknown"""
+    """Bytes: of an allocation those asked for, of a map its mem_len; 0 if unknown."""
     line: Ints
+    """Line of the event in the recording, counted from 1."""
     position: Ints
-    """four times the place in the order; what is put before or behind takes a place between"""
+    """Four times the step's place in the order, so that others can be put directly before it (-2,
+    -1) and behind it (+1)."""
 
     def take(self, index: Ints) -> "Steps":
         """Return some of the steps, by their indices, shape (m,)."""
@@ -46,8 +52,8 @@ class Steps:
 def _pairs(opens: Bools, *keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
     """Pair each opening event with the next event of equal keys, if that closes.
 
-    All arrays have shape (n,), in order of time; returned are the indices of openings and of their
-    closings, both of shape (pairs,), in order of the openings.
+    All arrays have shape (n,) and are in order of time. The indices of the openings and of their
+    closings are returned, both of shape (pairs,), in order of the openings.
     """
     order = np.lexsort(keys)
     same = np.ones(max(len(order) - 1, 0), np.bool_)
@@ -60,24 +66,28 @@ def _pairs(opens: Bools, *keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
 
 
 def _rest(count: int, used: Ints) -> Ints:
-    """Return the numbers below count that are not in used."""
+    """Return the numbers below ``count`` that are not in ``used``, ascending."""
     unused = np.ones(count, np.bool_)
     unused[used] = False
     return np.flatnonzero(unused)
 
 
 def _allocations(events: Events, entries: Entries) -> tuple[Ints, Ints]:
-    """Return the returns of zs_malloc that gave a handle, and the sizes asked for (0: unknown)."""
+    """Return which events are returns of zs_malloc with a handle, and the sizes it was asked for.
+
+    Both have shape (allocations,). A size is 0 if the event of the call is missing.
+    """
     (mallocs,) = np.nonzero(events.role <= Role.MALLOC_RETURN)
     part = events.take(mallocs)
     entry, back = _pairs(part.role == Role.MALLOC, part.tid, part.gap)
     handle = part.first
-    # NULL up to 5.19, then error pointers: the last 4095 addresses, of 32 bits or of 64.
+    # A zs_malloc that fails returns NULL up to 5.19, later an error pointer: one of the last 4095
+    # addresses, of 32 bits or of 64.
     error = (handle >= 2**64 - 4095) | (handle >= 2**32 - 4095) & (handle < 2**32)
     failed = (part.role == Role.MALLOC_RETURN) & ((handle == 0) | error)
     entries.add("dropped", "zs_malloc that failed", part.line[failed])
     size = np.zeros(len(part.line), np.int64)
-    # A size beyond any page is refused later; here it must only fit.
+    # objects.py refuses a size that is larger than a page; here it must only fit the column.
     size[back] = np.minimum(part.first[entry], np.uint64(2**62)).astype(np.int64)
     lone = _rest(len(part.line), np.concatenate([entry, back]))
     begun = lone[part.role[lone] == Role.MALLOC]
@@ -87,7 +97,7 @@ def _allocations(events: Events, entries: Entries) -> tuple[Ints, Ints]:
 
 
 def _maps(events: Events, entries: Entries) -> tuple[Ints, Ints]:
-    """Return the events that begin a map, and those that end it."""
+    """Return which events begin a map and which end it, both of shape (maps,)."""
     (ends,) = np.nonzero((events.role == Role.BEGIN) | (events.role == Role.END))
     part = events.take(ends)
     begin, end = _pairs(part.role == Role.BEGIN, part.first, part.tid, part.gap)
@@ -107,7 +117,11 @@ def _maps(events: Events, entries: Entries) -> tuple[Ints, Ints]:
 
 
 def pair(events: Events, path: Path, entries: Entries) -> Steps:
-    """Pair the events and return what happens to handles."""
+    """Pair the events, and return what happens to handles.
+
+    ``events`` are in order of time. Events that find no partner go into ``entries``. ZsemuError
+    names the line of a map whose mode the kernel does not know.
+    """
     given, size = _allocations(events, entries)
     begin, end = _maps(events, entries)
     (frees,) = np.nonzero(events.role == Role.FREE)

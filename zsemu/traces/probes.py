@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kprobes on zsmalloc that a recording is made with, and what the event of each means.
+"""Describe the kprobes on zsmalloc that a recording is made with, and what their events mean.
 
 recorder.py defines these kprobes in the running kernel; the importer takes their events to pieces
 by the same table, :data:`PROBES`.

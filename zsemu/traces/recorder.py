@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Recording: the commands that record a trace on a live Linux machine, and running them.
+"""Write the shell script that records zsmalloc's events on a live Linux machine, and run it.
 
-The kprobes are those of events.PROBES that the running kernel offers, so that what is
-recorded is what importer.py imports. They live in a group and a tracing instance named
-``zsemu``: whatever else is being traced goes on undisturbed.
+Of the kprobes in probes.PROBES the script defines those whose functions the running kernel has;
+importer.py imports what they print. The kprobes are in a group of their own, and their events in a
+tracing instance of their own, both named ``zsemu``, so that other tracing on the machine is not
+disturbed.
 """
 
 import platform
@@ -20,13 +21,15 @@ from zsemu.traces.probes import PROBES, Probe, Role
 
 GROUP: Final = "zsemu"
 BUFFER_KIB: Final = 16384
-"""Of each CPU: some 200,000 events, so that none is lost while the reader waits for a CPU."""
+"""Size of each CPU's buffer. It holds some 200,000 events, so that none is lost while the process
+that reads them waits for a CPU."""
 
 _TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 
-# Where arguments 1 to 4 are, for kernels before 4.20 and architectures without
-# CONFIG_HAVE_FUNCTION_ARG_ACCESS_API, which know no $argN. i386 kernels pass three in registers
-# (regparm); the fourth lies above the return address.
+# Where arguments 1 to 4 of a function are, in the words of kprobe_events. Only kernels that know no
+# $argN need it: those before 4.20, and those of architectures without
+# CONFIG_HAVE_FUNCTION_ARG_ACCESS_API. i386 kernels pass three arguments in registers (regparm); the
+# fourth lies above the return address.
 _REGISTERS = {
     "x86_64": ("%di", "%si", "%dx", "%cx"),
     "i386": ("%ax", "%dx", "%cx", "$stack1"),
@@ -42,10 +45,11 @@ class Kernel:
     """What the running kernel offers for recording."""
 
     functions: frozenset[str]
-    """The functions of zsmalloc that it has."""
+    """Which of the functions in probes.PROBES it has."""
     arguments: tuple[str, ...]
     """How its kprobes name arguments 1 to 4."""
     tracefs: Path
+    """Where tracefs is mounted, or is to be."""
 
 
 def _arguments(tracefs: Path, machine: str) -> tuple[str, ...]:
@@ -55,7 +59,7 @@ def _arguments(tracefs: Path, machine: str) -> tuple[str, ...]:
         if "$arg<N>" in (tracefs / "README").read_text():
             return numbered
     except OSError:
-        # Only root may read it. All of the last years' kernels but 32-bit ARM's have them.
+        # Only root may read it. All kernels from 4.20 on have $argN, except those of 32-bit ARM.
         if not machine.startswith("arm"):
             return numbered
     for name, registers in _REGISTERS.items():
@@ -80,7 +84,7 @@ def survey(
         raise ZsemuError(
             f"{kallsyms}: {error.strerror}; recording needs a Linux kernel with CONFIG_KALLSYMS"
         ) from error
-    # "address type name", and "[module]" where it is one's.
+    # A line is "address type name", with "[module]" behind it for the symbol of a module.
     symbols = {words[2] for words in map(str.split, text.splitlines()) if len(words) > 2}
     functions = frozenset(symbols & {probe.function for probe in PROBES})
     if not {"zs_malloc", "zs_free"} <= functions:
@@ -101,8 +105,9 @@ def survey(
 def probes(functions: Iterable[str]) -> list[Probe]:
     """Return the probes for a zsmalloc that has the given functions.
 
-    zs_obj_read_begin got its mem_len in the same merge window in which zs_obj_read_sg_begin came
-    (0be909f114c4 and dc2e4982cb01, January 2026): that one tells where it is.
+    zs_obj_read_begin got its argument mem_len in the same merge window in which
+    zs_obj_read_sg_begin was added (0be909f114c4 and dc2e4982cb01, January 2026). So a kernel that
+    has the latter function has the former's argument.
     """
     known = frozenset(functions)
     with_length = "zs_obj_read_sg_begin" in known
@@ -115,11 +120,11 @@ def probes(functions: Iterable[str]) -> list[Probe]:
 
 
 def definition(probe: Probe, arguments: tuple[str, ...]) -> str:
-    """Return the line that defines a probe, as ``kprobe_events`` takes it."""
+    """Return the line that defines a probe when it is written to ``kprobe_events``."""
     words = [f"{'r' if probe.returns else 'p'}:{GROUP}/{probe.name}", probe.function]
     for name, number in probe.arguments:
         where = arguments[number - 1] if number else "$retval"
-        # A handle is a word, whatever that is; the others are small.
+        # A handle is a machine word, which is the default; the other arguments fit in 32 bits.
         words.append(f"{name}={where}" if name == "handle" else f"{name}={where}:u32")
     return " ".join(words)
 
@@ -127,8 +132,8 @@ def definition(probe: Probe, arguments: tuple[str, ...]) -> str:
 def script(kernel: Kernel, output: Path, seconds: float | None = None) -> str:
     """Return a shell script, for root, that records into ``output``.
 
-    It records for the given time, or until it is interrupted; then it waits until all has been
-    written and takes down what it put up.
+    The script records for the given time, or until it is interrupted. Then it waits until all
+    events have been written, and removes the kprobes and the tracing instance.
     """
     chosen = probes(kernel.functions)
     define = "\n".join(
@@ -193,7 +198,7 @@ def run(commands: str) -> None:
             status = process.wait()
             break
         except KeyboardInterrupt:
-            # It went to the script too, which now ends in order.
+            # Ctrl-C has reached the script too, which ends the recording in order.
             continue
     if status:
         raise ZsemuError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reads the file of a recording, plain or compressed, in blocks of whole lines."""
+"""Read the file of a recording, plain or compressed, in blocks of whole lines."""
 
 import gzip
 import lzma

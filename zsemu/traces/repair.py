@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Repair: puts the events of several CPUs in an order that can have happened.
+"""Put the events of several CPUs in an order that can have happened.
 
-1. Events are sorted by time. Those of one CPU are in order already; ``trace_pipe`` prints an event
-   late when it found its CPU's buffer empty a moment before.
-2. Where two CPUs' clocks leave the order of a handle's steps open (equal times, or clocks apart by
-   up to :data:`WINDOW`), an order in which the handle exists is chosen: a map waits for its
-   allocation (a read for the first write after it too), or goes before the free that it follows; a
-   free goes before the allocation that returned its handle again.
+1. :func:`by_time` sorts the events by their times. The events of one CPU are in order already. The
+   text may hold an event of one CPU behind a later one of another: ``trace_pipe`` prints it late if
+   it found that CPU's buffer empty a moment before.
+2. :func:`by_cause` repairs what the times leave wrong. The clocks of two CPUs may differ by up to
+   :data:`WINDOW`, so that a handle seems to be used before it is allocated or after it is freed.
+   Then the steps are moved: a map to behind the allocation of its handle (a read to behind the
+   first write after it), or to before the free that it follows; a free to before the allocation
+   that returned its handle again.
 """
 
 from dataclasses import replace
@@ -23,12 +25,12 @@ from zsemu.traces.operation import Operation
 from zsemu.traces.pairing import Bools, Steps
 
 WINDOW: Final = 10_000_000
-"""Nanoseconds by which two CPUs' clocks may differ: a tick at 100 Hz. ftrace's default clock
-("local") is not in sync across CPUs."""
+"""Nanoseconds by which the clocks of two CPUs may differ: a tick at 100 Hz. ftrace's default clock
+("local") is not synchronous across CPUs."""
 
 
 def by_time(events: Events, path: Path, entries: Entries) -> Events:
-    """Return the events in order of time."""
+    """Return the events in order of time; ZsemuError if the time goes back on one CPU."""
     by_cpu = np.argsort(events.cpu, kind="stable")
     cpu, time = events.cpu[by_cpu], events.time[by_cpu]
     (back,) = np.nonzero((cpu[1:] == cpu[:-1]) & (time[1:] < time[:-1]))
@@ -60,18 +62,22 @@ def _previous(marked: Bools, starts: Bools) -> Ints:
 
 
 def first_of_handle(handle: NDArray[np.uint64]) -> Bools:
-    """Return which rows are the first of their handle, shape (n,), in order of handles."""
+    """Return which rows are the first of their handle, shape (n,); rows are sorted by handle."""
     starts = np.ones(len(handle), np.bool_)
     starts[1:] = handle[1:] != handle[:-1]
     return starts
 
 
 def _by_handle(steps: Steps) -> Steps:
+    """Return the steps sorted by handle, those of one handle in their order."""
     return steps.take(np.lexsort((steps.line, steps.position, steps.handle)))
 
 
 def by_cause(steps: Steps, entries: Entries) -> Steps:
-    """Choose among orders that the clocks leave open one in which handles exist when used."""
+    """Move steps, within what the clocks leave open, so that every handle exists when it is used.
+
+    The steps are returned sorted by handle, those of one handle in their repaired order.
+    """
     steps = _by_handle(steps)
     operation, starts = steps.operation, first_of_handle(steps.handle)
     allocates, frees = operation == Operation.ALLOCATE, operation == Operation.FREE
@@ -80,12 +86,13 @@ def by_cause(steps: Steps, entries: Entries) -> Steps:
     moved, begin = steps.position.copy(), steps.begin.copy()
 
     def close(rows: Ints, others: Ints) -> Bools:
+        """Return whether the clocks leave open which of two steps came first."""
         apart: Bools = steps.cpu[rows] != steps.cpu[others]
         near: Bools = np.abs(steps.begin[rows] - steps.begin[others]) <= WINDOW
         return apart & near
 
-    # zs_malloc_ret, zs_malloc_ret, zs_free of one handle: the free is the first one's if the handle
-    # is used afterwards, or never seen again.
+    # Where a handle has the events zs_malloc_ret, zs_malloc_ret, zs_free, the free belongs to the
+    # first allocation, unless the next event of the handle is one more allocation.
     (rows,) = np.nonzero(allocates & (before >= 0) & allocates[before] & (after >= 0))
     rows = rows[frees[after[rows]] & close(rows, after[rows])]
     behind = after[rows] + 1
@@ -97,7 +104,7 @@ def by_cause(steps: Steps, entries: Entries) -> Steps:
     entries.add("mended", "zs_free after its handle was returned again", steps.line[target])
     late = np.zeros(len(maps), np.bool_)
     late[target] = True
-    # Maps that lie in the life of no object.
+    # Which maps lie in the life of no object.
     lost = maps & ~((before >= 0) & (allocates[before] | late[before]))
 
     (rows,) = np.nonzero(lost & (after >= 0))

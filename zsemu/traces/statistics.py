@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is in a trace: its operations, objects and overlaps, and what spans under a geometry."""
+"""Count what is in a trace: operations, objects, overlaps, and what spans under a geometry."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from zsemu.zsmalloc.placement import Placer
 
 @dataclass(frozen=True, eq=False)
 class Info:
-    """Figures of a trace that no geometry changes."""
+    """Figures of a trace that do not depend on the geometry."""
 
     operations: dict[Operation, int]
     """How many there are of each kind."""
@@ -26,7 +26,7 @@ class Info:
     overlaps: int
     """Pairs of maps that overlap in time."""
     seconds: float
-    """From the first operation to the last one's begin."""
+    """From the begin of the first operation to that of the last."""
 
     @property
     def maps(self) -> int:
@@ -36,13 +36,15 @@ class Info:
 
 @dataclass(frozen=True)
 class Spanning:
-    """What spans when a trace is placed under one geometry with 64-bit words."""
+    """What spans when a trace is placed under one geometry."""
 
     objects: int
+    """Objects that span."""
     maps: int
+    """Maps of such objects."""
     next_maps: int
-    """Pairs of maps overlapping in time where one object spans and the other one's slot is the next
-    of its zspage: the one into which a swap reaches."""
+    """Pairs of maps that overlap in time, of a spanning object and of the object in the next slot
+    of the same zspage. The swap strategies move bytes of that slot."""
 
 
 def _overlaps(
@@ -50,8 +52,8 @@ def _overlaps(
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield all pairs of intervals that overlap, as two arrays of indices: the earlier, the later.
 
-    Both arrays have shape (n,), in nanoseconds; ``begin`` ascends. Of intervals that only touch
-    nobody knows: they do not overlap.
+    ``begin`` and ``end`` have shape (n,), in nanoseconds; ``begin`` ascends. Intervals that only
+    touch do not count, as the clock cannot tell whether they overlap.
     """
     earlier = np.arange(len(begin))
     distance = 1

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Synthetic traces: of any length, drawn from a recorded one.
+"""Synthesise traces of any length, drawn from a recorded one.
 
-What is drawn, with replacement, is an object's whole history: when it was allocated, its length,
-its maps with their modes, lengths and CPUs, the operations that lay between them, and its free. So
-lengths, modes, lifetimes and how they depend on each other are those recorded. A *round* draws as
-many objects as the recording has, each moved in time by up to :data:`SHIFT` of the recording, and
-then the recording begins anew. An object that was alive at its end is freed where the next round
-begins, so that the number of live objects rises and falls as recorded, however long the trace.
+Objects are drawn at random, with replacement, each with its whole history: when it was allocated,
+its length, its maps with their modes, lengths and CPUs, the number of operations between them, and
+its free. So the lengths, modes and lifetimes, and how these depend on each other, are those of the
+recording.
 
-Time is counted in operations of the recording. Of one object, operations that followed each other
-directly (allocate and first write, for example) still do.
+A *round* draws as many objects as the recording has, and moves each in time by up to :data:`SHIFT`
+of the recording. Then the next round begins, as if the recording were replayed from its start. An
+object that was alive at the end of the recording is freed where the next round begins. So the
+number of live objects rises and falls as in the recording, however long the trace is.
+
+Time is counted in operations of the recording. If two operations of one object followed each other
+directly, such as its allocation and its first write, they still do.
 """
 
 from dataclasses import dataclass
@@ -25,31 +28,33 @@ from zsemu.zsmalloc import geometry
 
 MAX_OPERATIONS: Final = 100_000_000
 SHIFT: Final = 1 / 64
-"""An object is moved by up to this part of the recording, so that no round is like another."""
+"""Share of the recording by which an object is moved at most, so that no two rounds are alike."""
 _NANOSECONDS: Final = 1000
-"""from one operation to the next: times are ordinal numbers"""
+"""From the begin of one operation to that of the next: a synthetic trace has no real times."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Histories:
-    """The operations of a recording, object after object: arrays of shape (operations,)."""
+    """The operations of a recording, sorted by object: arrays of shape (operations,)."""
 
     first: NDArray[np.int64]
-    """Where each object's begin, shape (objects,)."""
+    """Index of each object's first operation, shape (objects,)."""
     count: NDArray[np.int64]
-    """How many each object has, shape (objects,)."""
+    """Number of operations of each object, shape (objects,)."""
     clock: NDArray[np.int64]
-    """Row in the recording; of operations that follow each other directly that of the first."""
+    """Index in the recording. Operations of one object that follow each other directly all have the
+    index of the first of them."""
     operation: NDArray[np.uint8]
     length: NDArray[np.uint32]
     cpu: NDArray[np.uint16]
 
 
 def _histories(recorded: Trace) -> _Histories:
+    """Sort the operations of a recording by object, and add the frees at its end."""
     freed = recorded.object[recorded.operation == Operation.FREE]
     born = np.flatnonzero(recorded.operation == Operation.ALLOCATE)
     survivors = np.setdiff1d(np.arange(len(born)), freed)
-    # Freed by the CPU that allocated it, as the recording ends.
+    # An object that survives is freed where the recording ends, by the CPU that allocated it.
     row = np.concatenate([np.arange(len(recorded)), np.full(len(survivors), len(recorded))])
     source = np.concatenate([np.arange(len(recorded)), born[survivors]])
     operation = recorded.operation[source]
@@ -77,7 +82,11 @@ def _histories(recorded: Trace) -> _Histories:
 def _draw(
     histories: _Histories, period: int, operations: int, random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return of each operation its place in the histories and the number of its draw."""
+    """Draw objects; return for each operation its index in the histories and the draw's number.
+
+    Both arrays have shape (operations,), in the order of the new trace. ``period`` is the length of
+    a round, in operations of the recording.
+    """
     objects = len(histories.first)
     rounds = -(-operations // period)
     while True:
@@ -95,7 +104,7 @@ def _draw(
     place -= np.repeat(np.cumsum(count) - count - histories.first[drawn], count)
     clock = histories.clock[place]
     clock += begin[draw]
-    # Stable: what has one clock in a history stays in order and together.
+    # The sort is stable, so operations with the same clock in one history stay together in order.
     order = np.argsort(clock, kind="stable")[:operations]
     return place[order], draw[order]
 
@@ -108,12 +117,12 @@ def synthesise(
     update_share: float = 0,
     page_size: int | None = None,
 ) -> Trace:
-    """Return a trace drawn from a recorded one, the same for the same arguments and NumPy.
+    """Return a trace drawn from a recorded one: always the same for one NumPy and equal arguments.
 
-    ``operations`` defaults to those recorded. Every map becomes an update with a probability of
-    ``update_share``; those that are updates already remain. With another ``page_size`` than the
-    recording's all lengths are scaled with it, to at least a byte. ZsemuError for an argument out
-    of range.
+    ``operations`` defaults to the recording's number. Every map becomes an update with a
+    probability of ``update_share``; a map that is an update already remains one. If ``page_size``
+    is not the recording's, all lengths are scaled in proportion, to at least one byte. ZsemuError
+    for an argument out of range.
     """
     source = recorded.metadata
     operations = len(recorded) if operations is None else operations
@@ -158,6 +167,7 @@ def synthesise(
 
 
 def _check(operations: int, seed: int, update_share: float, page_size: int) -> None:
+    """Raise ZsemuError for an argument out of range."""
     if not 1 <= operations <= MAX_OPERATIONS:
         raise ZsemuError(f"{operations} operations: give 1 to {MAX_OPERATIONS} with --operations")
     if seed < 0:
@@ -170,6 +180,7 @@ def _check(operations: int, seed: int, update_share: float, page_size: int) -> N
 
 
 def _notes(recorded: Trace, page_size: int) -> tuple[str, ...]:
+    """Return the notes of a synthetic trace: what the recording was, and what was scaled."""
     source = recorded.metadata
     notes = [f"{recorded.name}: {source.provenance}"] if source.provenance else []
     if page_size != source.page_size:

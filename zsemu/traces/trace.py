@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Traces: what a kernel asked of zsmalloc, as columns in memory.
+"""Hold a trace, which is what a kernel asked of zsmalloc, as columns in memory.
 
 Objects are numbered from 0 in the order of their allocation. file.py keeps traces in files.
 """
@@ -30,21 +30,22 @@ class Metadata:
     provenance: str
     """What ran while it was recorded."""
     notes: tuple[str, ...] = ()
-    """What the importer mended and dropped, a line each."""
+    """What the importer mended and dropped, one line for each kind."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Operations in the order of their maps: arrays of shape (n,), and where they come from."""
+    """Operations as columns of shape (n,), in the order of their maps, and where they come from."""
 
     name: str
     metadata: Metadata
     operation: NDArray[np.uint8]
     """As in :class:`Operation`."""
     object: NDArray[np.uint32]
-    """Number of the object, from 0 in order of allocation; a handle used again is a new object."""
+    """Number of the object, from 0 in order of allocation. A handle that the kernel returned once
+    more stood for a new object."""
     length: NDArray[np.uint32]
-    """Bytes of payload, without header: of an allocate those asked for, of a map those used."""
+    """Bytes of payload, without the header: an allocate asks for them, a map uses them."""
     cpu: NDArray[np.uint16]
     """CPU on which the object was mapped."""
     begin: NDArray[np.int64]
@@ -62,7 +63,7 @@ class Trace:
 
     @property
     def maps(self) -> NDArray[np.bool_]:
-        """Which operations map an object."""
+        """Which operations map an object, shape (n,)."""
         return self.operation >= Operation.READ
 
     def head(self, operations: int) -> "Trace":
@@ -74,18 +75,21 @@ class Trace:
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def with_objects(self, handle: NDArray[np.int64]) -> "Trace":
-        """Return the same operations with their objects called otherwise, shape (n,)."""
+        """Return the same operations with other numbers for their objects, shape (n,)."""
         return replace(self, object=handle.astype(np.uint32))
 
     def followed_by(self, other: "Trace") -> "Trace":
-        """Return the operations of both."""
+        """Return the operations of this trace and then those of the other."""
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS
         }
         return replace(self, **joined)
 
     def parts(self, size: int | None = None) -> Iterator["Part"]:
-        """Yield the operations, ``size`` at a time, as TraceFile does; ZsemuError at a fault."""
+        """Yield the operations, ``size`` at a time, as TraceFile does.
+
+        ZsemuError if an operation contradicts those before it.
+        """
         live, size = Live(), size or max(len(self), 1)
         for first in range(0, len(self), size):
             trace = self.take(np.arange(first, min(first + size, len(self))))
@@ -97,8 +101,8 @@ class Trace:
     def digest(self) -> str:
         """Return a SHA-256 of columns, geometry and page size, whatever the file's name.
 
-        It is taken over those two and the SHA-256 of every column, so that columns can be read side
-        by side.
+        It is taken over those two and over the SHA-256 of every column, so that a reader of parts
+        can feed all columns at the same time.
         """
         digest = TraceDigest(self.metadata)
         digest.update(self)
@@ -116,20 +120,20 @@ COLUMNS: Final[dict[str, type[np.generic]]] = {
 
 
 class TraceDigest:
-    """The digest of a trace that comes in parts."""
+    """Computes the digest of a trace that comes in parts."""
 
     def __init__(self, metadata: Metadata) -> None:
         self._head = f"{metadata.geometry} {metadata.page_size}".encode()
         self._columns = {name: hashlib.sha256() for name in COLUMNS}
 
     def update(self, part: Trace) -> None:
-        """Take the next part."""
+        """Add the next part."""
         for name, dtype in COLUMNS.items():
             column = getattr(part, name).astype(np.dtype(dtype).newbyteorder("<"))
             self._columns[name].update(column.tobytes())
 
     def hexadecimal(self) -> str:
-        """Return the SHA-256 of all that was taken."""
+        """Return the SHA-256 of all parts that were added."""
         digests = [column.digest() for column in self._columns.values()]
         return hashlib.sha256(b"".join([self._head, *digests])).hexdigest()
 
@@ -139,18 +143,18 @@ class Part:
     """Consecutive operations of a trace."""
 
     first: int
-    """number of the first of them"""
+    """Index in the trace of the first of them."""
     trace: Trace
     handle: NDArray[np.int64]
-    """of each operation's object, as Live gives them, shape (n,)"""
+    """Handle of each operation's object, as live.Live gives it, shape (n,)."""
 
 
 def zsmapbench(maps: int = 1000) -> Trace:
     """Return the loop of zsmapbench (sjenning/zsmapbench, 2012) as a trace.
 
-    Three objects of 1632 bytes, the third of which spans in the size classes of 2012; then only it
-    is mapped and unmapped, read-write. The benchmark runs for a second and knows no times of single
-    maps: they are numbered with microseconds here.
+    It allocates three objects of 1632 bytes, the third of which spans in the size classes of 2012.
+    Then it maps and unmaps only the third, read-write. The benchmark runs for a second and does not
+    measure single maps; here each operation begins a microsecond after the one before it.
     """
     size, handles, spanned = 1632, 3, 2
     begin = np.arange(handles + maps, dtype=np.int64) * 1000

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Geometry: the size classes of one zsmalloc generation and where their slots lie in a zspage.
+"""Compute a geometry: the size classes of one kernel, and where their slots lie in a zspage.
 
-A geometry follows from the kernel generation, the page size, the word size and the bits of a
-physical address. Which zspage and slot an object gets is the concern of placement.py.
+A geometry follows from the generation of zsmalloc, the page size, the word size and the number of
+bits of a physical address. placement.py chooses the zspage and the slot of an object.
 
 The generations:
 
@@ -32,9 +32,10 @@ PAGE_SIZES = (4096, 16384, 65536)
 
 
 def best_used(size: int, page_size: int, longest: int) -> int:
-    """Return the pages per zspage of a class of ``size`` bytes as up to 6.2 (get_pages_per_zspage).
+    """Return the pages per zspage of a class of ``size`` bytes in kernels up to 6.2.
 
-    The chain with the highest share of used bytes, in whole per cent; of equals the shortest.
+    The chain with the highest share of used bytes, in whole per cent, is taken; of several with the
+    same share, the shortest (get_pages_per_zspage).
     """
 
     def used(pages: int) -> int:
@@ -45,10 +46,11 @@ def best_used(size: int, page_size: int, longest: int) -> int:
 
 
 def least_waste(size: int, page_size: int, longest: int) -> int:
-    """Return the pages per zspage of a class of ``size`` bytes from 6.3.
+    """Return the pages per zspage of a class of ``size`` bytes in kernels from 6.3 on.
 
-    The chain with the fewest bytes left at its end, of equals the shortest; always one page for a
-    power of two (calculate_zspage_chain_size).
+    The chain with the fewest unused bytes at its end is taken; of several with equally few, the
+    shortest. A class whose size is a power of two always has one page
+    (calculate_zspage_chain_size).
     """
     if size & (size - 1) == 0:
         return 1
@@ -57,26 +59,26 @@ def least_waste(size: int, page_size: int, longest: int) -> int:
 
 @dataclass(frozen=True)
 class Rules:
-    """What one kernel generation decides about size classes."""
+    """The rules by which one generation of zsmalloc makes its size classes."""
 
     name: str
     longest: int
     """Pages in the longest chain: ZS_MAX_PAGES_PER_ZSPAGE."""
     chain: Callable[[int, int, int], int]
-    """Size, page size and longest chain to pages per zspage."""
+    """Pages per zspage, from a class's size, the page size and ``longest``."""
     handle: bool
     """Whether a slot begins with the handle, one machine word (2e40e163a25a, 4.1)."""
     merge: bool
-    """Whether neighbouring classes of equal pages and objects are one.
+    """Whether neighbouring classes with equally many pages and objects are merged into one.
 
-    Since 1411976727-29421-1-git-send-email-iamjoonsoo.kim@lge.com of 2014.
+    The kernel does so since 1411976727-29421-1-git-send-email-iamjoonsoo.kim@lge.com of 2014.
     """
     tag_bits: int
-    """OBJ_TAG_BITS as far as they leave fewer bits for the index of an object in its zspage.
+    """How many bits OBJ_TAG_BITS takes from the index of an object in its zspage.
 
-    None in 2012, one since 4.1. The tag stopped costing an index bit in 2024
-    (20240227030045.3443702-1), and was two in 6.2 to 6.5 with CONFIG_ZPOOL; the figures known for
-    32-bit kernels with chain 8 (i386 PAE: 105 classes, riscv32: 117) are those of one bit.
+    It takes none in 2012, and one since 4.1. It was two bits in 6.2 to 6.5 with CONFIG_ZPOOL, and
+    stopped taking an index bit in 2024 (20240227030045.3443702-1). The figures known for 32-bit
+    kernels with chain 8 (i386 PAE: 105 classes, riscv32: 117) follow from one bit.
     """
 
 
@@ -94,7 +96,7 @@ NAMES = ("2012", "chain-4", "chain-8", "chain-16")
 
 @dataclass(frozen=True)
 class SizeClass:
-    """One size class; sizes in bytes."""
+    """One size class. Sizes are in bytes."""
 
     size: int
     pages: int
@@ -102,33 +104,36 @@ class SizeClass:
     objects: int
     """Slots per zspage."""
     header: int
-    """Bytes of a slot before the payload: the handle; none in 2012 and in a huge class."""
+    """Bytes of a slot before the payload, which hold the handle; 0 in 2012 and in a huge class."""
 
     @property
     def huge(self) -> bool:
-        """Whether a zspage is one page with one object, whose handle lies in the page's struct."""
+        """Whether a zspage is one page with one object; its handle is kept in struct page."""
         return self.pages == 1 and self.objects == 1
 
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """Where slots lie: five arrays of one shape, int32 but for ``spans``.
+    """Where slots lie: five arrays of the same shape.
 
-    ``page``: index in the zspage of the page in which the slot starts; ``offset``: bytes into that
-    page; ``spans``: bool; ``low``, ``high``: the slot's *reach*, bytes [low, high) counted from
-    the start of the zspage's first page as if its pages were contiguous.
-
-    The reach is what a strategy that displaces neighbours may have to store into to map the slot:
-    a spanning object displaces bytes of the slots beside it, and one of those that spans itself
-    may be displaced at that time. So it is the smallest run of slots that holds this one, both
-    neighbours of every spanning slot in it, and every spanning neighbour of a slot in it.
+    The *reach* of a slot is what a strategy that displaces neighbours may have to store into when
+    it maps the slot. Mapping a spanning object displaces bytes of the slots beside it. If one of
+    those spans too, bytes of it may already be displaced, and have to be put back first. So the
+    reach is the smallest run of slots that contains this slot, both neighbours of every spanning
+    slot in it, and every spanning neighbour of a slot in it.
     """
 
     page: NDArray[np.int32]
+    """Index in the zspage of the page in which the slot starts."""
     offset: NDArray[np.int32]
+    """Bytes from the start of that page to the slot."""
     spans: NDArray[np.bool_]
+    """Whether the slot crosses the end of that page."""
     low: NDArray[np.int32]
+    """First byte of the reach, counted from the start of the zspage's first page as if its pages
+    were contiguous."""
     high: NDArray[np.int32]
+    """The byte behind the reach, counted in the same way."""
 
     def __len__(self) -> int:
         return len(self.page)
@@ -147,8 +152,8 @@ class Slots:
 class Geometry:
     """The size classes of one kernel build; made by :func:`geometry`.
 
-    ``classes`` is what remains after merging, ascending by size. A class is named everywhere by
-    its index in it (the kernel's own ``class->index`` counts before merging).
+    ``classes`` are those that remain after merging, ascending by size. Everywhere in zsemu a class
+    is named by its index in ``classes`` (the kernel's own ``class->index`` counts before merging).
     """
 
     name: str
@@ -158,7 +163,8 @@ class Geometry:
     header: int
     """Bytes of the handle before an object's payload: 0 in 2012, else the word size.
 
-    A huge class has none: see :attr:`SizeClass.header` and :attr:`headers`.
+    In a huge class there is no handle before the payload: see :attr:`SizeClass.header` and
+    :attr:`headers`.
     """
     classes: tuple[SizeClass, ...]
 
@@ -184,24 +190,26 @@ class Geometry:
 
     @property
     def huge_class_size(self) -> int:
-        """The smallest length that gets a whole page, as zs_huge_class_size() gives it.
+        """The smallest length that gets a whole page, as zs_huge_class_size() returns it.
 
-        The largest size that is not huge, less the handle, plus one (20180314081833.1096-2).
+        It is the size of the largest class that is not huge, less the handle, plus one
+        (20180314081833.1096-2).
         """
         largest = max((c.size for c in self.classes if not c.huge), default=self.header)
         return largest - self.header + 1
 
     def fits(self, length: ArrayLike) -> NDArray[np.bool_]:
-        """Return for each requested length whether zs_malloc would take it: 1 to the page size."""
+        """Return for each length whether zs_malloc accepts it: from 1 byte to the page size."""
         length = np.asarray(length)
         return np.asarray((length >= 1) & (length <= self.page_size))
 
     def class_index(self, length: ArrayLike) -> NDArray[np.intp]:
-        """Return the class of each requested length (bytes, without the header); same shape.
+        """Return the class of each requested length (in bytes, without the header); same shape.
 
-        ZsemuError if one does not fit. The handle is added before the class is chosen, even where
-        the class then is a huge one; what exceeds the page size by it goes to the last class
-        (zs_malloc, get_size_class_index).
+        As in the kernel, the handle is added before the class is chosen, even where that gives a
+        huge class, which has no handle in its slots. A length that exceeds the page size only with
+        the handle belongs to the last class (zs_malloc, get_size_class_index). ZsemuError if a
+        length does not fit.
         """
         length = np.asarray(length)
         fits = self.fits(length)
@@ -220,14 +228,14 @@ class Geometry:
 
     @cached_property
     def slots(self) -> Slots:
-        """All slots of one zspage of every class, class after class; see :attr:`first`."""
+        """All slots of one zspage of every class, one class after the other; see :attr:`first`."""
         class_index = np.repeat(np.arange(len(self.classes)), self.objects)
         size = self.sizes[class_index]
         slot = (np.arange(len(class_index)) - self.first[class_index]).astype(np.int32)
         page, offset = np.divmod(slot * size, np.int32(self.page_size))
         spans = offset + size > self.page_size
 
-        # Slots k and k+1 reach each other if one of them spans: runs of such pairs share a reach.
+        # Slots k and k+1 reach each other if one of them spans. A run of such pairs has one reach.
         apart = np.ones(len(slot) + 1, np.bool_)
         apart[1:-1] = (slot[1:] == 0) | ~(spans[1:] | spans[:-1])
         run = np.cumsum(apart[:-1]) - 1
@@ -237,7 +245,10 @@ class Geometry:
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """Index in :attr:`slots` of slot 0 of each class, and the number of all: (classes + 1,)."""
+        """Index in :attr:`slots` of slot 0 of each class, and at the end the number of all slots.
+
+        The shape is (classes + 1,).
+        """
         return np.concatenate(([0], np.cumsum(self.objects, dtype=np.int64)))
 
     def slots_of(self, class_index: int) -> Slots:
@@ -250,12 +261,12 @@ class Geometry:
 
 
 def derive(rules: Rules, *, page_size: int, word_bits: int, physical_bits: int) -> Geometry:
-    """Return the geometry that ``rules`` give; :func:`geometry` is this for the known kernels.
+    """Return the geometry that follows from ``rules``, which need not be those of a real kernel.
 
-    ZsemuError where so few bits are left for an object's index that no size class fits in a page.
+    ZsemuError if so few bits are left for an object's index that no size class fits in a page.
     """
-    # OBJ_INDEX_BITS and ZS_MIN_ALLOC_SIZE: every object of the smallest class must have an index of
-    # its own (1330968804-8098-5-git-send-email-sjenning@linux.vnet.ibm.com).
+    # As OBJ_INDEX_BITS and ZS_MIN_ALLOC_SIZE in the kernel: every object of the smallest class must
+    # have an index of its own (1330968804-8098-5-git-send-email-sjenning@linux.vnet.ibm.com).
     page_bits = page_size.bit_length() - 1
     index_bits = word_bits - (physical_bits - page_bits) - rules.tag_bits
     smallest = max(32, rules.longest * page_size >> index_bits) if index_bits > 0 else page_size + 1
@@ -267,7 +278,8 @@ def derive(rules: Rules, *, page_size: int, word_bits: int, physical_bits: int) 
         )
     # The last class is the page itself. Kernels before
     # 1416837820-6914-1-git-send-email-opensource.ganesh@gmail.com of 2014 round the number of
-    # classes down and miss it where the division is not exact; with 4 KiB pages it is.
+    # classes down, and so lack this class if the division is not exact. With pages of 4 KiB it is
+    # exact.
     delta = page_size >> 8
     header = word_bits // 8 if rules.handle else 0
     classes = []
@@ -277,7 +289,7 @@ def derive(rules: Rules, *, page_size: int, word_bits: int, physical_bits: int) 
         huge = pages == 1 and objects == 1
         classes.append(SizeClass(size, pages, objects, 0 if huge else header))
     if rules.merge:
-        # Walked from the largest down, a class equal to the one above it shares that one.
+        # The kernel makes the largest class first. A class that equals the one above it shares it.
         classes = [
             one
             for one, above in pairwise(classes)
@@ -292,10 +304,11 @@ def geometry(
 ) -> Geometry:
     """Return the geometry of a kernel generation, one of :data:`NAMES`.
 
-    ``physical_bits`` is the kernel's MAX_POSSIBLE_PHYSMEM_BITS (MAX_PHYSMEM_BITS once): 36 for i386
-    with PAE, 34 for riscv32, 32 for arm without LPAE, 40 with. It decides the smallest class on
-    32-bit; on 64-bit no value up to 56 changes anything. The default is 32 and 52.
-    ZsemuError for an unknown name, page size or word size, and as :func:`derive`.
+    ``physical_bits`` is the kernel's MAX_POSSIBLE_PHYSMEM_BITS (in older kernels
+    MAX_PHYSMEM_BITS): 36 for i386 with PAE, 34 for riscv32, 32 for arm without LPAE, 40 for arm
+    with it. It determines the smallest class with 32-bit words; with 64-bit words no value up to 56
+    changes anything. The default is 32 with 32-bit words, and 52 with 64-bit words. ZsemuError for
+    an unknown name, page size or word size, and as for :func:`derive`.
     """
     if name not in RULES:
         raise ZsemuError(f"unknown geometry '{name}'; choose one of {', '.join(NAMES)}")

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Placement: which zspage and which slot of it zsmalloc gives to every object of a trace.
+"""Place objects: choose the zspage and the slot that zsmalloc gives to every object of a trace.
 
-The choice in all generations:
+All generations of zsmalloc choose as follows:
 
-- Free slots of a zspage are a LIFO list threaded through their first bytes: 0, 1, 2, ... in a
-  fresh zspage, later the last one freed first.
-- The zspages of a class that are neither full nor empty are on the lists of their fullness groups.
-  An allocation takes the head of the first list that has one, fullest group first, and makes a new
-  zspage only if there is none.
-- A zspage moves only when its group changes. When its last object is freed, so is the zspage.
-- A zspage comes to its new group's list as the head.
+- The free slots of a zspage are a LIFO list, which the kernel threads through their first bytes. A
+  new zspage gives its slots in the order 0, 1, 2 and so on; later the slot that was freed last is
+  given first.
+- The zspages of a class that are neither full nor empty are on lists, one for each fullness group.
+  An allocation searches the lists from the fullest group to the emptiest, and takes the head of the
+  first that is not empty. If all are empty, it makes a new zspage.
+- A zspage moves to another list only when its group changes, and becomes the head of that list.
+- When the last object of a zspage is freed, the zspage is freed too.
 
-Only what the groups are has changed over the years. Only one CPU allocates at a time here, and
-nothing migrates or is compacted; the lists and free slots are kept as the kernel has them, so that
+Only the fullness groups have changed over the years. In this model one CPU allocates at a time, and
+there is no migration and no compaction. The lists and free slots are kept as in the kernel, so that
 both can be added.
 
-From 4.1 to 6.2 a zspage with fewer objects in use than the head of its new list was put directly
-behind it (at the tail in 4.4). That never happens by allocating and freeing: a zspage falls into a
-group with as many in use as the group allows, and rises into one, or is new, only while that one's
-list is empty. Compaction can bring it about and must add that rule.
+Kernels from 4.1 to 6.2 put a zspage that has fewer objects in use than the head of its new list
+directly behind that head (4.4 puts it at the tail). That cannot happen by allocating and freeing
+alone. A zspage falls into a group with as many objects in use as the group allows. It rises into a
+group, or is new, only while the list of that group is empty. Compaction can bring it about, so
+whoever adds compaction must add that rule.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,11 +37,12 @@ _ALLOCATE, _FREE = 0, 1
 _NAMES = ("allocate", "free", "read", "write", "update")
 
 _NO_LIST = -1
-"""The group of a zspage that no allocation looks at: full, or just made."""
+"""Stands for the group of a zspage that is on no list: it is full, or has just been made."""
 
 
-# How many objects are in use and how many slots there are, to the number of the zspage's group: the
-# highest is searched first. Asked only of zspages neither empty nor full.
+# Each of these functions returns the number of a zspage's fullness group, from its objects in use
+# and its slots. The group with the highest number is searched first. They are called only for
+# zspages that are neither empty nor full.
 
 
 def _quarter(inuse: int, objects: int) -> int:
@@ -54,12 +57,12 @@ def _ratio(inuse: int, objects: int) -> int:
     return 100 * inuse // objects // 10 + 1
 
 
-# get_fullness_group, insert_zspage and find_get_zspage.
+# The sources are get_fullness_group, insert_zspage and find_get_zspage, in these kernels:
 # 2012: drivers/staging/zsmalloc/zsmalloc-main.c in 3.6, assumed for the whole of the staging time.
-# chain-4: mm/zsmalloc.c, with three quarters since compaction came in 4.1.
+# chain-4: mm/zsmalloc.c, with three quarters since 4.1 added compaction.
 # chain-8, chain-16: "fine-grained inuse ratio based fullness grouping" (4c7ac97285d8) and "remove
-# insert_zspage() ->inuse optimization". Both came after 6.3, which has the longer chains already
-# but still sorts as 6.2; it is taken together with its successors.
+# insert_zspage() ->inuse optimization". Both were merged after 6.3. That kernel has the longer
+# chains but still groups as 6.2 does; here it is treated like its successors.
 _GROUPS: dict[str, Callable[[int, int], int]] = {
     "2012": _quarter,
     "chain-4": _three_quarters,
@@ -72,7 +75,8 @@ _GROUPS: dict[str, Callable[[int, int], int]] = {
 class Placed:
     """Where each of n operations finds its object: arrays of shape (n,).
 
-    For an allocate the slot it is given, for a free the one it gives back, else the object's own.
+    The place of an allocate is the slot that it is given, that of a free the slot that it gives
+    back, and that of a map the slot of its object.
     """
 
     zspage: NDArray[np.int64]
@@ -100,13 +104,16 @@ class Placed:
         return Placed(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def followed_by(self, other: "Placed") -> "Placed":
-        """Return the operations of both."""
+        """Return the operations of these places and then those of the others."""
         pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
         return Placed(*(np.concatenate(pair) for pair in pairs))
 
 
 class _Zspage:
-    """One zspage: its free slots, the next one to give last, and its place in a fullness list."""
+    """One zspage: its free slots, and its place in the list of its fullness group.
+
+    The last element of ``free`` is the slot that is given next.
+    """
 
     __slots__ = ("after", "before", "class_index", "free", "group", "serial")
 
@@ -120,22 +127,22 @@ class _Zspage:
 
 
 class Placer:
-    """zsmalloc's choices for one trace, kept from chunk to chunk."""
+    """Makes zsmalloc's choices for one trace, which may come in several parts."""
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
         group = _GROUPS[geometry.name]
-        # By class, then by number of free slots.
+        # The group of a zspage, by class and by number of free slots.
         self._group_of = [
             [_NO_LIST] + [group(c.objects - free, c.objects) for free in range(1, c.objects)]
             for c in geometry.classes
         ]
         self._fresh = [list(range(c.objects - 1, -1, -1)) for c in geometry.classes]
-        # By class: the head of each group's list, and a bit for each list that has one.
+        # By class: the head of each group's list, and a bit for each list that is not empty.
         lists = 1 + max(0, *(group for groups in self._group_of for group in groups))
         self._heads: list[list[_Zspage | None]] = [[None] * lists for _ in geometry.classes]
         self._occupied = [0] * len(geometry.classes)
-        # By object: for the sequential choice, and as arrays for everything else.
+        # By object: lists for the choices one by one, and arrays for everything else.
         self._home: list[_Zspage | None] = []
         self._home_slot: list[int] = []
         self._zspage_of = np.empty(0, np.int64)
@@ -152,13 +159,14 @@ class Placer:
     ) -> Placed:
         """Return the places of the next operations of the trace, in their order.
 
-        All three arrays have shape (n,): the operation (0 allocate, 1 free, 2 read, 3 write,
-        4 update), the object's number (dense: memory is taken up to the highest) and the length in
-        bytes, used only of an allocate. An object may be allocated again after its free.
+        All three arrays have shape (n,). ``operation`` is 0 for allocate, 1 for free, 2 for read, 3
+        for write and 4 for update. ``object`` is the object's number; the numbers should be dense,
+        as memory is taken up to the highest. An object may be allocated again after its free.
+        ``length`` is in bytes; only that of an allocate is used.
 
-        ZsemuError names the first operation, counted from 0 over all calls, that allocates a length
-        which fits no size class or an object that is alive, or uses one that is not; nothing has
-        been placed then.
+        ZsemuError names the first operation, counted from 0 over all calls, that is wrong: one that
+        allocates a length which fits no size class, allocates an object that is alive, or uses one
+        that is not. In that case nothing has been placed.
         """
         operation = np.asarray(operation)
         objects = np.asarray(object).astype(np.int64)
@@ -205,17 +213,19 @@ class Placer:
         birth: NDArray[np.int64],
         rows: tuple[NDArray[np.intp], NDArray[np.intp]],
     ) -> None:
-        """Write the places of objects into the rows that do not allocate, and remember them.
+        """Write the places of objects into the rows that do not allocate, and keep them.
 
-        ``columns`` are zspage, slot and class of each operation, shape (n,), filled where it
-        allocates; ``rows`` are those that do not, and those that allocate or free.
+        ``columns`` are the zspage, slot and class of each operation, shape (n,), already filled in
+        the rows that allocate. ``birth`` is the row of this part that allocates each operation's
+        object, or -1. ``rows`` are two arrays: the rows that do not allocate, and the rows that
+        allocate or free.
         """
         others, events = rows
         source = birth[others]
         every: Sequence[NDArray[Any]] = (self._zspage_of, self._slot_of, self._class_of)
         for column, known in zip(columns, every, strict=True):
             column[others] = np.where(source >= 0, column[source], known[objects[others]])
-            # Of several events of one object the last one stays.
+            # If an object has several such rows, the last one stays.
             known[objects[events]] = column[events]
 
     def _grow(self, objects: int) -> None:
@@ -240,6 +250,7 @@ class Placer:
         length: NDArray[np.uint32],
         alive: NDArray[np.bool_],
     ) -> None:
+        """Raise ZsemuError for the first operation that is wrong; see :meth:`place`."""
         allocates = operation == _ALLOCATE
         unfit = allocates & ~self.geometry.fits(length)
         (wrong,) = np.nonzero((allocates == alive) | unfit | (operation >= len(_NAMES)))
@@ -262,10 +273,10 @@ class Placer:
     def _choose(
         self, objects: list[int], classes: list[int]
     ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Carry out allocates (class given) and frees (class -1) of the objects, in order.
+        """Allocate and free the objects, in order; a class of -1 stands for a free.
 
-        Return zspage and slot of each allocate, and the indices of those of all that created a
-        zspage and that released one.
+        Return four lists: the zspage and the slot of each allocate, the indices of the operations
+        that created a zspage, and the indices of those that released one.
         """
         home, home_slot = self._home, self._home_slot
         heads, occupied, group_of, fresh = self._heads, self._occupied, self._group_of, self._fresh
@@ -275,7 +286,7 @@ class Placer:
         closes: list[int] = []
         for index, (number, class_index) in enumerate(zip(objects, classes, strict=True)):
             if class_index >= 0:
-                # With no list occupied this looks at the last of them, which is as empty as all.
+                # If no list is occupied, the index is -1: the last list, which is empty as well.
                 zspage = heads[class_index][occupied[class_index].bit_length() - 1]
                 if zspage is None:
                     zspage = _Zspage(self._zspages, class_index, fresh[class_index].copy())
@@ -289,7 +300,7 @@ class Placer:
                 slots.append(slot)
             else:
                 zspage = home[number]
-                assert zspage is not None  # _check has seen to it
+                assert zspage is not None  # as _check refuses a free of an object not alive
                 home[number] = None
                 class_index = zspage.class_index
                 free = zspage.free
@@ -304,7 +315,7 @@ class Placer:
         return serials, slots, opens, closes
 
     def _move(self, zspage: _Zspage, group: int) -> None:
-        """Take a zspage off its list and put it on another."""
+        """Take a zspage off its list, and make it the head of the list of its new group."""
         heads = self._heads[zspage.class_index]
         if zspage.group != _NO_LIST:
             before, after = zspage.before, zspage.after
@@ -330,7 +341,7 @@ class Placer:
 
 
 def _last_event(objects: NDArray[np.int64], event: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return for each row the last earlier row of the same object that is an event, or -1."""
+    """Return for each row the last row before it that is an event of the same object, or -1."""
     order = np.argsort(objects, kind="stable")
     position = np.arange(len(order))
     starts = np.ones(len(order), np.bool_)
@@ -345,6 +356,7 @@ def _last_event(objects: NDArray[np.int64], event: NDArray[np.bool_]) -> NDArray
 
 
 def _mark(count: int, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return an array of shape (count,) that is true in the given rows."""
     marks = np.zeros(count, np.bool_)
     marks[rows] = True
     return marks
