@@ -79,7 +79,7 @@ def test_key_holds_all_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         key(replace(one, geometry="chain-4")),
         key(replace(one, page_size=16384)),
         key(replace(one, optimisation="Os")),
-        patched(build_module, "_version", lambda command: "0.1"),
+        patched(build_module, "version_of", lambda command: "0.1"),
         patched(build_module, "FLAGS", ("-g0",)),
         patched(zsemu, "__version__", "99"),
         patched(unicorn, "__version__", "99"),
