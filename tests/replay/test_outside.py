@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Counts confirmed from outside: the same code over the same shapes under other counters.
 
-Every column of every phase of every operation, as native/observe.c counts under Unicorn, is held
-against QEMU's user mode with a plugin of our own (tests/outside/plugin.c); on x86_64 the sums over
-a phase also against callgrind and, where the machine has it, the CPU's own counter.
+Every column of every phase of every operation, as native/count_events.c counts under Unicorn, is
+held against QEMU's user mode with a plugin of our own (tests/outside/plugin.c); on x86_64 the sums
+over a phase also against callgrind and, where the machine has it, the CPU's own counter.
 """
 
 import platform

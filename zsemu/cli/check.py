@@ -170,7 +170,7 @@ def _written(findings: "Findings", request: "Request", format: Format) -> str:
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:
     """Run one case on every architecture, and say of each strategy what is wrong, if anything."""
-    from zsemu.check.one_suite import run_case
+    from zsemu.check.run_suite import run_case
 
     failed = False
     for target in targets:

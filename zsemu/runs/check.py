@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from zsemu.check import allocator
 from zsemu.check.findings import Findings, Properties, Request, Result
-from zsemu.check.one_suite import check, exhaust_suite
 from zsemu.check.properties import Exhausted, Property, measure
+from zsemu.check.run_suite import check, exhaust_suite
 from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, applies, geometry_of
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build

@@ -20,7 +20,7 @@
 #include "hooks.h"
 
 #include "judge.c"		/* what an operation may do, and promises */
-#include "translations.c"	/* the windows' page table as a device */
+#include "tlb.c"		/* the windows' page table as a device */
 #include "phases.c"		/* which phase of which operation runs */
-#include "blocks.c"		/* the histogram of blocks */
-#include "observe.c"		/* the rows of counts */
+#include "count_blocks.c"	/* the histogram of blocks */
+#include "count_events.c"	/* the rows of counts */

@@ -76,7 +76,7 @@ static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 	return phase;
 }
 
-static void stop(struct hooks *h, void *uc, enum reason reason)
+static __attribute__((noinline, cold)) void stop(struct hooks *h, void *uc, enum reason reason)
 {
 	h->run.stopped = reason;
 	h->run.stop(uc);
