@@ -204,7 +204,7 @@ def test_every_command_is_named() -> None:
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         there |= {f"{name} {verb}" for verb in getattr(command, "commands", {})} or {name}
     listed = MANUAL.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    named = set(re.findall(r"^    zsemu ((?:trace )?[a-z]+)", listed, re.MULTILINE))
+    named = set(re.findall(r"^    zsemu ((?:(?:kernel|trace) )?[a-z]+)", listed, re.MULTILINE))
     assert named == there
 
 
