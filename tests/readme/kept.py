@@ -7,13 +7,13 @@ of its records. Of the counts a record has those of KEPT, in that order, by phas
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from zsemu.counts import CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC
 from zsemu.replay.spanning_costs import FIELDS, MODES
-from zsemu.results.document import SCALARS, Document, Record, loads
+from zsemu.results.document import SCALARS, Document, Record, dumps, loads
 
 KEPT: Final = ("instructions", "bytes_loaded", "bytes_stored", "pte_stores")
 TLB: Final = "tlb_invalidates"
@@ -43,7 +43,8 @@ def _record(record: Record, *, plotted: bool) -> dict[str, Any]:
 
 def text(document: Document, *, plotted: bool) -> str:
     """Return what is kept of a document; ``plotted`` keeps what the plot is made of."""
-    first = {"schema": document.schema, "provenance": asdict(document.provenance)}
+    first = json.loads(dumps(replace(document, records=())))
+    del first["records"]
     lines = [_line(first)]
     for record in document.records:
         lines.append(_line(_record(record, plotted=plotted and record.arch == PLOTTED_ARCH)))
