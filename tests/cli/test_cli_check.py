@@ -23,6 +23,9 @@ from zsemu.guest.targets import names as target_names
 from zsemu.reports import check_text, property_table
 from zsemu.runs import check as runs_check
 
+# The findings of planted faults, and the properties, are measured once in a process.
+pytestmark = pytest.mark.xdist_group("cli-check")
+
 PLANTED = ("copy-out-short", "copy-out-after-read", "invalidated-before-the-store")
 WANTED = {f"{fault.name}.c": fault.finds for fault in FAULTS if fault.name in PLANTED}
 GOOD = "copy"
@@ -176,8 +179,31 @@ def test_same_seed_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run(capsys, *arguments, "8", "--jobs", "1")[1] != first[1]
 
 
+PROPERTIES = ("copy", "swap", "--arch", "i386,riscv32", "-k", "properties")
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Findings]:
+    """What was found by PROPERTIES, once a test has run them: it takes some seconds."""
+    return {}
+
+
+@pytest.fixture
+def _measured_once(measured: dict[str, Findings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first command that asks for PROPERTIES measure them for all others."""
+    really = runs_check.run
+
+    def run_(request: Request, **_: object) -> Findings:
+        if "found" not in measured:
+            measured["found"] = really(request, jobs=2)
+        return measured["found"]
+
+    monkeypatch.setattr(runs_check, "run", run_)
+
+
+@pytest.mark.usefixtures("_measured_once")
 def test_property_table(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, "copy", "swap", "--arch", "arm,riscv32", "-k", "properties")
+    status, out, err = run(capsys, *PROPERTIES)
     assert (status, err) == (0, "")
     lines = out.splitlines()
     rows = {line[:36].strip(): line[36:].split() for line in lines if line[36:].strip()}
@@ -191,8 +217,23 @@ def test_property_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert bool(different) != ("The same on all 2 architectures checked." in lines)
 
 
-def test_json(checked: Checked, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It holds what the text says: failures with their cases, and the properties."""
+@pytest.mark.usefixtures("_measured_once")
+def test_properties_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """They say what the text says."""
+    status, out, err = run(capsys, *PROPERTIES, "--format", "json")
+    assert (status, err) == (0, "")
+    (tmp_path / "properties.json").write_text(out)
+    measured = property_table.load(tmp_path / "properties.json")
+    table = property_table.table(measured.properties)
+    text = run(capsys, *PROPERTIES)[1]
+    for row in table.rows:
+        assert re.search(rf"^ *{re.escape(row.name)} +{' +'.join(row.cells)}$", text, re.MULTILINE)
+    for line in table.shown:
+        assert line in " ".join(text.split())
+
+
+def test_json(checked: Checked) -> None:
+    """It holds what the text says: failures with their cases."""
     data = json.loads(check_text.as_json(checked.findings, checked.request))
     assert data["properties"] == {}
     results = {result["strategy"]: result for result in data["results"]}
@@ -202,18 +243,6 @@ def test_json(checked: Checked, capsys: pytest.CaptureFixture[str], tmp_path: Pa
         for failure in results[name]["failures"]:
             assert failure["case"][0].startswith("geometry chain-8 page-size 4096 ")
     assert results[GOOD]["failures"] == []
-
-    arguments = ("copy", "swap", "--arch", "arm,riscv32", "-k", "properties")
-    status, out, err = run(capsys, *arguments, "--format", "json")
-    assert (status, err) == (0, "")
-    (tmp_path / "properties.json").write_text(out)
-    measured = property_table.load(tmp_path / "properties.json")
-    table = property_table.table(measured.properties)
-    text = run(capsys, *arguments)[1]
-    for row in table.rows:
-        assert re.search(rf"^ *{re.escape(row.name)} +{' +'.join(row.cells)}$", text, re.MULTILINE)
-    for line in table.shown:
-        assert line in " ".join(text.split())
 
 
 def test_k_and_arch_narrow(capsys: pytest.CaptureFixture[str]) -> None:

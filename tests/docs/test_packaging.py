@@ -15,7 +15,10 @@ import pytest
 
 from zsemu.guest.targets import names as target_names
 
-pytestmark = pytest.mark.external  # the build and the empty environment need a package index
+pytestmark = [
+    pytest.mark.external,  # the build and the empty environment need a package index
+    pytest.mark.xdist_group("packaging"),  # both are made once in a process
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("zsemu", "arch", "traces")

@@ -17,7 +17,10 @@ from zsemu.cli import main
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.targets import names as target_names
 
-pytestmark = pytest.mark.external  # Chromium
+pytestmark = [
+    pytest.mark.external,  # Chromium
+    pytest.mark.xdist_group("browser"),  # the page is made once in a process
+]
 
 WIDTHS = (390, 1280)
 """a phone's and a desktop's"""
