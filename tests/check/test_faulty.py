@@ -37,6 +37,9 @@ CHECKS = (
     *PROMISES,
 )
 
+# What is found of each bug is kept in a process.
+pytestmark = pytest.mark.xdist_group("faulty")
+
 Found = Callable[[Faulty, str], frozenset[str]]
 """a bug and an architecture to the checks that flag it there"""
 
