@@ -12,6 +12,7 @@ from zsemu.check.findings import Failure
 from zsemu.check.suites import Suite
 from zsemu.guest.targets import target
 from zsemu.kernel.strategy import KernelStrategy, strategy
+from zsemu.replay.violations import check_of
 
 FAULTS = {
     "a copy too short": (r"(/\* copy object to per-cpu buffer)", r"sizes[1] -= 8; \1"),
@@ -37,12 +38,20 @@ FAULTS = {
 """what is wrong, and how the source is changed for it: a pattern and its replacement"""
 
 
-def _failures(path: Path, arch: str) -> list[Failure]:
-    """Return what the first suite finds that finds anything."""
+LONGEST = 25
+"""lines that a case of one of them may have"""
+
+
+def _strategy(path: Path) -> KernelStrategy:
     one = strategy(str(path))
     assert isinstance(one, KernelStrategy)
+    return one
+
+
+def _failures(path: Path, arch: str) -> list[Failure]:
+    """Return what the first suite finds that finds anything."""
     for suite in (allocator.SEQUENCES, allocator.SLOTS, allocator.LIMITS):
-        found = allocator.check(target(arch), one, suite).failures
+        found = allocator.check(target(arch), _strategy(path), suite).failures
         if found:
             return found
     return []
@@ -55,7 +64,16 @@ def test_a_planted_fault_is_found(kernel: RealKernel, tmp_path: Path, arch: str,
     text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
     changed, number = re.subn(*FAULTS[name], text, count=1)
     assert number == 1
-    assert _failures(kernel.changed(tmp_path, arch, changed), arch)
+    path = kernel.changed(tmp_path, arch, changed)
+    found = _failures(path, arch)
+    assert found
+    for failure in found:
+        # Few operations show it, and show it again.
+        assert len(failure.case) <= LONGEST
+        case = tmp_path / "case.txt"
+        case.write_text("\n".join(failure.case))
+        again = allocator.run_case(target(arch), _strategy(path), case)
+        assert failure.check in map(check_of, again.violations)
 
 
 @pytest.mark.external
@@ -71,6 +89,4 @@ def test_a_violation_names_the_line_of_the_source(kernel: RealKernel, tmp_path: 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("suite", allocator.SUITES, ids=lambda suite: suite.name)
 def test_the_unchanged_object_holds(kernel: RealKernel, arch: str, suite: Suite) -> None:
-    one = strategy(str(kernel.object(arch)))
-    assert isinstance(one, KernelStrategy)
-    assert allocator.check(target(arch), one, suite).failures == []
+    assert allocator.check(target(arch), _strategy(kernel.object(arch)), suite).failures == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kernel.objects import compiled
-from zsemu.kernel.exercise import Moved, random_trace
+from zsemu.kernel import exercise, steps
 from zsemu.kernel.facts import discover
 from zsemu.kernel.link import link
 from zsemu.kernel.object import Api, interface, load
@@ -19,7 +19,6 @@ ARCHS = ("x86_64", "arm", "riscv64")
 def test_random_operations_leave_every_object_intact(tmp_path: Path, arch: str, api: Api) -> None:
     facts = discover(link(load(compiled(tmp_path, arch, None, "-UAPI", f"-DAPI={int(api)}"))))
     assert interface(facts.linked.kernel, facts.layouts) == api
-    trace = random_trace(facts.geometry, 3, 2000)
-    run = Moved(facts, trace, 500, lambda run: None, 0)
-    assert run.go()
-    assert run.judge.violations == []
+    judge = steps.run(facts, exercise.operations(facts.geometry, 3, 2000))
+    assert judge.behind == 2000
+    assert judge.violations == []

@@ -17,6 +17,7 @@ from zsemu.kernel.facts import discover
 from zsemu.kernel.link import link
 from zsemu.kernel.object import load
 from zsemu.kernel.replay import KernelReplay
+from zsemu.kernel.steps import as_trace
 from zsemu.replay.placed_trace import place_in_memory
 from zsemu.results.document import LINES
 from zsemu.traces.operation import Operation
@@ -54,7 +55,7 @@ def _single_step(replay: KernelReplay, row: int) -> NDArray[np.int64]:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_hooks_count_what_single_steps_do(kernel: RealKernel, arch: str) -> None:
     facts = discover(link(load(kernel.object(arch))))
-    trace = slots(facts.geometry)
+    trace = as_trace(slots(facts.geometry), facts.geometry)
     trace = trace.take(np.flatnonzero(trace.operation != Operation.FREE)).head(8192)
     placed = place_in_memory(trace, facts.geometry)
     replay = KernelReplay(facts, placed)

@@ -14,14 +14,13 @@ from kernel.objects import compiled
 from zsemu import ZsemuError
 from zsemu.cli import main
 from zsemu.counts import ALLOCATOR_PHASES, PARTS, PHASES
-from zsemu.kernel.exercise import generated
 from zsemu.kernel.shapes import Costs
+from zsemu.kernel.steps import Step, as_trace
 from zsemu.kernel.strategy import KernelStrategy, strategy
 from zsemu.pytest_plugin import assert_counts_within
 from zsemu.replay.violations import PLACEMENT
 from zsemu.reports import tables
 from zsemu.results.document import Document, dumps, loads
-from zsemu.traces.operation import Operation
 from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import geometry
 
@@ -32,15 +31,12 @@ OBJECTS = 40
 
 def _trace() -> Trace:
     """Return a trace that allocates, writes, updates and reads, and frees nothing."""
-    rows: list[tuple[int, int, int, int]] = []
+    steps = []
     for number in range(OBJECTS):
         length = LENGTHS[number % len(LENGTHS)]
-        rows.append((Operation.ALLOCATE, number, length, 0))
-        rows += [
-            (what, number, length, number % 2)
-            for what in (Operation.WRITE, Operation.UPDATE, Operation.READ)
-        ]
-    return generated("small", geometry("chain-8"), rows)
+        steps.append(Step("allocate", number, length))
+        steps += [Step(use, number, length, number % 2) for use in ("write", "update", "read")]
+    return as_trace(steps, geometry("chain-8"))
 
 
 @pytest.fixture(scope="module")

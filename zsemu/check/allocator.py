@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The suites of a kernel's own allocator: what it is put through beside traces."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from zsemu.check.findings import Failure, Result
+from zsemu.check.shrinking import smallest
 from zsemu.check.suites import CHECKS, Suite
 from zsemu.guest.targets import Target
-from zsemu.kernel import exercise
+from zsemu.kernel import exercise, steps
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.replay import KernelReplay
+from zsemu.kernel.steps import Step
 from zsemu.kernel.strategy import KernelStrategy
 from zsemu.replay import violations
 from zsemu.replay.placed_trace import place_in_memory
@@ -25,47 +28,148 @@ LIMITS: Final = Suite("limits", "", 4096)
 SUITES: Final = (SLOTS, SEQUENCES, LIMITS)
 ALLOCATOR_CHECKS: Final = (*CHECKS, violations.PLACEMENT, violations.ALLOCATOR)
 """what can fail: kinds of violation"""
-_SEEDS: Final = 4
+_SEQUENCES: Final = 4
 """random sequences that one check has"""
 _OPERATIONS: Final = 3000
 """of each of them"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of some steps."""
+
+    violations: Sequence[Violation]
+    """the first of them"""
+    number: int
+    """how many there were"""
+    wrong_at: int
+    """where an object was mapped, of its first wrong byte; 0 if none is known"""
+
+
+def _do(facts: KernelFacts, some: Sequence[Step], order: int) -> Done:
+    """Do steps; if all are operations as traces have them, placement is compared, too."""
+    if any(not step.operates for step in some):
+        judge = steps.run(facts, some, order)
+    else:
+        trace = steps.as_trace(some, facts.geometry)
+        replay = KernelReplay(facts, place_in_memory(trace, facts.geometry), seed=order)
+        replay.run()
+        judge = replay.judge
+    return Done(judge.violations, judge.count, judge.wrong_at)
 
 
 def check(target: Target, strategy: KernelStrategy, suite: Suite, *, seed: int = 0) -> Result:
     """Run one of SUITES on an architecture; ZsemuError if there is no object of it."""
     facts = strategy.facts(target.name)
     result = Result(target.name, strategy.name, suite.name)
-    if suite == SLOTS:
-        trace = exercise.slots(facts.geometry)
-        outcome = KernelReplay(facts, place_in_memory(trace, facts.geometry)).run()
-        result = replace(result, operations=len(trace), violation_count=outcome.violation_count)
-        return replace(result, failures=_failures(outcome.violations, "of this suite"))
-    if suite == LIMITS:
-        judge = exercise.limits(facts).judge
-        result = replace(result, operations=judge.behind, violation_count=judge.count)
-        return replace(result, failures=_failures(judge.violations, "of this suite"))
-    return _sequences(facts, result, seed)
+    if suite.search:
+        return _search(facts, result, seed)
+    make = exercise.slots if suite == SLOTS else exercise.limits
+    some = make(facts.geometry)
+    done = _do(facts, some, 0)
+    return replace(
+        result,
+        operations=sum(step.operates for step in some),
+        violation_count=done.number,
+        failures=_failures(facts, some, 0, done),
+    )
 
 
-def _sequences(facts: KernelFacts, result: Result, seed: int) -> Result:
+def _search(facts: KernelFacts, result: Result, seed: int) -> Result:
     """Run sequences up to the first that goes wrong."""
-    for number in range(_SEEDS):
-        judge = exercise.sequence(facts, seed + number, _OPERATIONS).judge
-        result = replace(result, operations=result.operations + judge.behind, sequences=number + 1)
-        if judge.count:
-            where = f"of sequence {number} of this suite, with --seed {seed}"
-            failures = _failures(judge.violations, where)
-            return replace(result, violation_count=judge.count, failures=failures)
+    for number in range(_SEQUENCES):
+        order = seed + number
+        some = exercise.sequence(facts.geometry, order, _OPERATIONS)
+        done = _do(facts, some, order)
+        operations = result.operations + sum(step.operates for step in some)
+        result = replace(result, operations=operations, sequences=number + 1)
+        if done.number:
+            failures = _failures(facts, some, order, done)
+            return replace(result, violation_count=done.number, failures=failures)
     return result
 
 
-def _failures(found: Sequence[Violation], where: str) -> list[Failure]:
-    """Return the first violation of each kind, in the order of ALLOCATOR_CHECKS."""
+def run_case(target: Target, strategy: KernelStrategy, path: Path) -> Done:
+    """Run a case that was printed; zsemu.kernel.steps has its format."""
+    facts = strategy.facts(target.name)
+    some, order = steps.read(path, facts.geometry)
+    done = _do(facts, some, order)
+    return replace(done, violations=_blamed(facts, some, order, done))
+
+
+# Failures.
+
+
+def _failures(facts: KernelFacts, some: list[Step], order: int, done: Done) -> list[Failure]:
+    """Return what failed, in the order of ALLOCATOR_CHECKS, each with its smallest case."""
+    found: dict[str, Failure] = {}
+    for check, violation in _firsts(done.violations).items():
+        if check not in found:
+            case, shown = _smallest(facts, some, order, violation)
+            for name, one in _firsts(shown).items():
+                found.setdefault(name, Failure(name, one, steps.lines(case, order)))
+    return [found[check] for check in ALLOCATOR_CHECKS if check in found]
+
+
+def _firsts(found: Iterable[Violation]) -> dict[str, Violation]:
     firsts: dict[str, Violation] = {}
     for violation in found:
         firsts.setdefault(check_of(violation), violation)
-    return [
-        Failure(check, firsts[check], [f"operation {firsts[check].operation} {where}"])
-        for check in ALLOCATOR_CHECKS
-        if check in firsts
-    ]
+    return firsts
+
+
+def _smallest(
+    facts: KernelFacts, some: list[Step], order: int, violation: Violation
+) -> tuple[list[Step], Sequence[Violation]]:
+    """Return the smallest case found that fails the same check, and its violations."""
+    check = check_of(violation)
+
+    def shows(chosen: list[Step]) -> bool:
+        case = steps.possible(chosen)
+        return bool(case) and check in map(check_of, _do(facts, case, order).violations)
+
+    begin = next((one for one in _beginnings(facts, some, violation) if shows(one)), some)
+    case = steps.possible(smallest(begin, shows))
+    return case, _blamed(facts, case, order, _do(facts, case, order))
+
+
+def _beginnings(facts: KernelFacts, some: list[Step], violation: Violation) -> Iterable[list[Step]]:
+    """Yield steps that may show a violation on their own, the fewest first."""
+    until: list[Step] = []
+    operations = 0
+    for step in some:
+        # What is done between operations belongs to the one before.
+        if step.operates and operations > violation.operation:
+            break
+        until.append(step)
+        operations += step.operates
+    allocated = [step for step in until if step.action == "allocate"]
+    if violation.class_size:
+        lengths = [step.length for step in allocated]
+        sizes = facts.geometry.sizes[facts.geometry.class_index(lengths)]
+        same = {
+            step.object
+            for step, size in zip(allocated, sizes.tolist(), strict=True)
+            if size == violation.class_size
+        }
+        yield [s for s in until if s.action in ("compact", "refuse") or s.object in same]
+    yield until
+
+
+def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) -> list[Violation]:
+    """Return violations, of which the first wrong byte names the store that made it wrong."""
+    found = list(done.violations)
+    at = next((n for n, one in enumerate(found) if one.kind == violations.WRONG_BYTES), None)
+    if at is None or not done.wrong_at:
+        return found
+    wrong = found[at]
+    if wrong.action == violations.FINAL_READ:
+        born = next(s for s in some if (s.action, s.object) == ("allocate", wrong.object_number))
+        until = [*some, replace(born, action="read")]
+    else:
+        operations = [n for n, step in enumerate(some) if step.operates]
+        until = list(some[: operations[wrong.operation] + 1])
+    blamed = steps.culprit(facts, until, order, done.wrong_at)
+    if blamed:
+        found[at] = replace(wrong, pc=blamed[0], instruction=blamed[1])
+    return found

@@ -113,7 +113,6 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
-    from zsemu.errors import ZsemuError
     from zsemu.guest import strategies, targets
     from zsemu.kernel.strategy import KernelStrategy
     from zsemu.kernel.strategy import strategy as named_strategy
@@ -131,11 +130,6 @@ def check(
     if len(kernels) == len(named):
         chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
     if case:
-        if kernels:
-            raise ZsemuError(
-                f"{kernels[0].name}: it decides itself where objects are, and a case says that too:"
-                " leave out --case"
-            )
         _case(case, chosen, named, cc)
         return
     request = Request(
@@ -170,17 +164,24 @@ def _written(findings: "Findings", request: "Request", format: Format) -> str:
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:
     """Run one case on every architecture, and say of each strategy what is wrong, if anything."""
+    from zsemu.check import allocator
     from zsemu.check.run_suite import run_case
+    from zsemu.kernel.strategy import KernelStrategy
 
     failed = False
     for target in targets:
         for strategy in chosen:
-            outcome = run_case(target, strategy, path, cc=cc)
+            if not isinstance(strategy, KernelStrategy):
+                found = run_case(target, strategy, path, cc=cc).violations
+            elif target.name in strategy.archs:
+                found = list(allocator.run_case(target, strategy, path).violations)
+            else:
+                continue
             where = f"{target.name} {strategy.name}"
-            if not outcome.violation_count:
+            if not found:
                 emit(f"{where}: all checks hold\n")
-            for violation in outcome.violations:
+            for violation in found:
                 emit(f"{where}: {violation}\n")
-            failed |= outcome.violation_count > 0
+            failed |= bool(found)
     if failed:
         raise typer.Exit(FAILED)

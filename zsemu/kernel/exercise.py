@@ -1,46 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a kernel's allocator is put through beside traces: slots, sequences, limits, failures."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zsemu.kernel.facts import KernelFacts
-from zsemu.kernel.guest import Kind
-from zsemu.kernel.operations import Operations
-from zsemu.kernel.run import KernelRun
-from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
-from zsemu.traces.operation import Operation
-from zsemu.traces.trace import Metadata, Trace
+from zsemu.kernel.steps import Step
 from zsemu.zsmalloc.geometry import Geometry
 
-_ENOMEM, _EINVAL, _ENOSPC = 12, 22, 28
+_USES: Final = ("read", "write", "update")
+_EVERY: Final = 40
+"""operations of a sequence between which pages are moved"""
 
 
-def generated(name: str, geometry: Geometry, rows: list[tuple[int, int, int, int]]) -> Trace:
-    """Return a trace of rows: operation, object, length and CPU."""
-    columns = np.array(rows, np.int64).reshape(-1, 4)
-    times = np.arange(len(rows), dtype=np.int64)
-    return Trace(
-        name,
-        Metadata("none", geometry.name, geometry.page_size, f"generated: {name}"),
-        columns[:, 0].astype(np.uint8),
-        columns[:, 1].astype(np.uint32),
-        columns[:, 2].astype(np.uint32),
-        columns[:, 3].astype(np.uint16),
-        times,
-        times,
-    )
-
-
-def slots(geometry: Geometry) -> Trace:
-    """Return a trace that fills a zspage of every class, and maps every slot in every mode.
+def slots(geometry: Geometry) -> list[Step]:
+    """Fill a zspage of every class, and map every slot in every mode.
 
     Zspages are filled on one CPU and looked at on the other.
     """
-    rows: list[tuple[int, int, int, int]] = []
+    steps: list[Step] = []
     number = 0
     for size in geometry.classes:
         length = min(size.size - size.header, geometry.page_size)
@@ -48,134 +26,77 @@ def slots(geometry: Geometry) -> Trace:
             continue
         mine = range(number, number + size.objects)
         number += size.objects
-        rows += [(Operation.ALLOCATE, one, length, 0) for one in mine]
-        for operation in (Operation.WRITE, Operation.UPDATE, Operation.READ):
-            rows += [(operation, one, length, operation & 1) for one in mine]
-        rows += [(Operation.FREE, one, length, 1) for one in mine]
-    return generated("slots", geometry, rows)
+        steps += [Step("allocate", one, length) for one in mine]
+        for use, cpu in (("write", 1), ("update", 0), ("read", 0)):
+            steps += [Step(use, one, length, cpu) for one in mine]
+        steps += [Step("free", one, length, 1) for one in mine]
+    return steps
 
 
-def random_trace(geometry: Geometry, seed: int, operations: int) -> Trace:
-    """Return a random trace on two CPUs, of few classes, so that zspages fill and empty."""
+def operations(geometry: Geometry, seed: int, number: int) -> list[Step]:
+    """Return random operations on two CPUs, of few classes, so that zspages fill and empty."""
     random = np.random.default_rng(seed)
     lengths = random.integers(1, geometry.page_size + 1, size=6)
     live: dict[int, int] = {}
-    rows: list[tuple[int, int, int, int]] = []
-    number = 0
-    while len(rows) < operations:
+    steps: list[Step] = []
+    objects = 0
+    while len(steps) < number:
         cpu, choice = int(random.integers(2)), random.random()
         if not live or choice < (0.45 if len(live) < 150 else 0.2):
             length = int(random.choice(lengths))
-            live[number] = length
-            rows.append((Operation.ALLOCATE, number, length, cpu))
-            rows.append((Operation.WRITE, number, length, cpu))
-            number += 1
+            live[objects] = length
+            steps += [Step(what, objects, length, cpu) for what in ("allocate", "write")]
+            objects += 1
             continue
         chosen = int(random.choice(list(live)))
-        length = live[chosen]
         if choice < 0.65:
-            rows.append((Operation.FREE, chosen, length, cpu))
-            del live[chosen]
+            steps.append(Step("free", chosen, live.pop(chosen), cpu))
         else:
-            operation = (Operation.READ, Operation.WRITE, Operation.UPDATE)[random.integers(3)]
-            rows.append((int(operation), chosen, length, cpu))
-    return generated(f"random-{seed}", geometry, rows)
+            steps.append(Step(_USES[random.integers(3)], chosen, live[chosen], cpu))
+    return steps
 
 
-class Moved(KernelRun):
-    """A run in which something is done after every few operations: compaction, for instance.
-
-    Nothing is counted, and placement is not compared, since the model knows nothing of it.
-    """
-
-    def __init__(
-        self,
-        facts: KernelFacts,
-        trace: Trace,
-        every: int,
-        move: Callable[["Moved"], None],
-        seed: int,
-    ) -> None:
-        """``move`` is called after ``every`` so many operations."""
-        placed = place_in_memory(trace, facts.geometry)
-        bounds = np.append(np.arange(0, len(trace), every), len(trace))
-        super().__init__(facts, replace(placed, bounds=bounds), seed=seed)
-        self._move = move
-
-    def learn(
-        self,
-        part: PlacedTrace,
-        batch: Operations,
-        ops: NDArray[np.void],
-        observed: NDArray[np.bool_],
-        scope: NDArray[np.uint8],
-    ) -> None:
-        """Do it."""
-        self._move(self)
+def sequence(geometry: Geometry, seed: int, number: int) -> list[Step]:
+    """Return random operations with zs_compact() and migrations of pages between them."""
+    random = np.random.default_rng(seed + 1)
+    live: dict[int, None] = {}
+    steps: list[Step] = []
+    for done, step in enumerate(operations(geometry, seed, number), 1):
+        steps.append(step)
+        if step.action == "free":
+            del live[step.object]
+        else:
+            live[step.object] = None
+        if done % _EVERY == 0:
+            if random.random() < 0.5:
+                steps.append(Step("compact"))
+            for _ in range(int(random.integers(1, 4)) if live else 0):
+                steps.append(Step("migrate", int(random.choice(list(live)))))
+    return steps
 
 
-def _mover(random: np.random.Generator) -> Callable[[Moved], None]:
-    def move(run: Moved) -> None:
-        live = run.live.handles()
-        if random.random() < 0.5:
-            run.run_plain(Kind.COMPACT)
-        for _ in range(int(random.integers(1, 4))):
-            if len(live):
-                frame = run.frame_of(int(random.choice(live)))
-                (op,) = run.run_plain(Kind.MIGRATE, frame=frame)
-                if op["result"]:
-                    run.complain(f"migration fails with {int(op['result']):#x}", "migrate")
-
-    return move
-
-
-def sequence(facts: KernelFacts, seed: int, operations: int = 3000) -> Moved:
-    """Replay a random trace, with zs_compact() and migrations of pages between its operations."""
-    trace = random_trace(facts.geometry, seed, operations)
-    run = Moved(facts, trace, 40, _mover(np.random.default_rng(seed + 1)), seed)
-    run.go()
-    return run
-
-
-def limits(facts: KernelFacts) -> Moved:
+def limits(geometry: Geometry) -> list[Step]:
     """Allocate sizes at the limits, and without pages, while other objects are alive."""
-    trace = random_trace(facts.geometry, 1, 300)
-    bits = facts.linked.image.target.word_bits
-
-    def answers(run: Moved, errors: tuple[int, ...], what: str, length: int) -> None:
-        state = run.memory.state[0]
-        before = int(state["pages_out"]), int(state["objects_out"])
-        (op,) = run.run_plain(Kind.ALLOCATE, length=length)
-        if int(op["handle"]) not in (0, *((1 << bits) - error for error in errors)):
-            run.complain(f"zs_malloc() {what} returns {int(op['handle']):#x}", "allocate")
-        state = run.memory.state[0]
-        if (int(state["pages_out"]), int(state["objects_out"])) != before:
-            run.complain(f"zs_malloc() {what} leaks", "allocate")
-
-    def probe(run: Moved) -> None:
-        answers(run, (_EINVAL,), "of 0 bytes", 0)
-        answers(run, (_EINVAL, _ENOSPC), "of more than a page", facts.geometry.page_size + 1)
-        # Classes of one page more than may be out at every step of building a zspage.
-        for more in range(int(facts.geometry.pages.max())):
-            out = int(run.memory.state["pages_out"][0])
-            run.memory.config["fail_after"] = max(out + more, 1)
-            length = _empty_class(facts, trace, more)
-            if length:
-                answers(run, (_ENOMEM,), f"after {more} pages", length)
-        run.memory.config["fail_after"] = 0
-
-    run = Moved(facts, trace, 100, probe, 0)
-    run.go()
-    return run
+    ordinary = operations(geometry, 1, 300)
+    used = {step.length for step in ordinary}
+    probes = [Step("refuse"), Step("refuse", length=geometry.page_size + 1)]
+    # At every step of building a zspage: of a class of more pages than there are.
+    for pages in range(int(geometry.pages.max())):
+        length = _unused(geometry, used, pages)
+        if length:
+            probes.append(Step("refuse", length=length, pages=pages))
+    steps: list[Step] = []
+    for first in range(0, len(ordinary), 100):
+        steps += [*ordinary[first : first + 100], *probes]
+    return steps
 
 
-def _empty_class(facts: KernelFacts, trace: Trace, pages: int) -> int:
+def _unused(geometry: Geometry, lengths: set[int], pages: int) -> int:
     """Return a length whose class has chains of more than so many pages and no zspage; 0 if none.
 
-    The lengths of the trace's own objects are avoided.
+    ``lengths`` are those of other objects.
     """
-    geometry = facts.geometry
-    used = set(geometry.class_index(np.unique(trace.length)).tolist())
+    used = set(geometry.class_index(sorted(lengths)).tolist())
     for index, size in enumerate(geometry.classes):
         if index not in used and size.pages > pages and not size.huge:
             return size.size - geometry.header

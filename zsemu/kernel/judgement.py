@@ -35,6 +35,8 @@ class Judge:
         """the first violations.KEPT, and the first of every kind"""
         self.count = 0
         """how many there were"""
+        self.wrong_at = 0
+        """address at which an object was mapped, of its first wrong byte; 0 if none is known"""
         self.behind = 0
         """operations of the trace that have been carried out: the number of what follows them"""
 
@@ -48,6 +50,10 @@ class Judge:
             detail = f"zs_malloc() returns {int(ops['handle'][row]):#x}"
             self.add(violations.ALLOCATOR, detail, done, row)
         for found in contents(buffers, words, self._memory.arena):
+            mapped = int(ops["address"][found.which])
+            if mapped and not self.wrong_at:
+                inside = self._memory.virtual(found.offset) - int(ops["caller"][found.which])
+                self.wrong_at = mapped + inside
             self.add(
                 found.kind,
                 found.detail,
@@ -68,7 +74,7 @@ class Judge:
             row, caller = int(error["operation"]), int(error["caller"])
             detail = f"it {WORDS[Cause(int(error['cause']))]}: {int(error['object']):#x}"
             known = done if done is not None and row < len(done) else None
-            self.add(violations.ALLOCATOR, detail, known, row, pc=self._call(caller), action=action)
+            self.add(violations.ALLOCATOR, detail, known, row, pc=self.call(caller), action=action)
         self.count += max(0, number - MAX_ERRORS)
         self._memory.state["nr_errors"] = 0
 
@@ -123,7 +129,7 @@ class Judge:
                 detail=detail,
                 expected=expected,
                 found=found,
-                pc="" if pc is None else self._place(pc),
+                pc="" if pc is None else self.place(pc),
                 instruction="" if pc is None else self._image.disassemble(pc),
             )
         )
@@ -132,13 +138,13 @@ class Judge:
     def _lines(self) -> SourceLines:
         return SourceLines(self._image, ())
 
-    def _place(self, pc: int) -> str:
+    def place(self, pc: int) -> str:
         """Name an instruction by function and offset, and by its source line if that is known."""
         line = self._lines.at(pc)
         where = self._image.where(pc)
         return f"{where} ({line.name})" if line else where
 
-    def _call(self, behind: int) -> int | None:
+    def call(self, behind: int) -> int | None:
         """Return the address of the instruction, a call, that is before a return address.
 
         None if it is the guest's driver that has called: that says nothing of the object.

@@ -49,6 +49,11 @@ class KernelImage:
         """Address of the exitcall, or 0."""
         return next((self.symbols[name] for name in _EXITCALLS if name in self.symbols), 0)
 
+    @property
+    def own(self) -> range:
+        """Return the addresses of the object's own code."""
+        return range(self.image.address("zk_own_start"), self.image.address("zk_own_end"))
+
     def kind_ranges(self) -> tuple[tuple[int, int, int], ...]:
         """Return where each kind of code is: first address, the one behind, index in KINDS."""
         names = (("own", 0), ("standin", 1), ("copy", 2))

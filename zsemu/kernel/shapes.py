@@ -165,7 +165,7 @@ class Costs:
         self, table: NDArray[np.uint32], number: NDArray[np.int64], rows: NDArray[np.uint32]
     ) -> None:
         """Keep the rows of shapes that are new; the others must be what is known."""
-        known = table[number][..., INSTRUCTIONS].reshape(len(number), -1).any(axis=1)
+        known = table[number][..., INSTRUCTIONS].any(axis=tuple(range(1, table.ndim - 1)))
         fresh, first = np.unique(number[~known], return_index=True)
         table[fresh] = rows[~known][first]
         same = np.array_equal(table[number][..., _COMPARED], rows[..., _COMPARED])
