@@ -38,7 +38,7 @@ FAULTS = {
 """what is wrong, and how the source is changed for it: a pattern and its replacement"""
 
 
-LONGEST = 25
+LONGEST = 16
 """lines that a case of one of them may have"""
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from zsemu.check.findings import Failure, Result
 from zsemu.check.shrinking import smallest
 from zsemu.check.suites import CHECKS, Suite
@@ -32,6 +34,8 @@ _SEQUENCES: Final = 4
 """random sequences that one check has"""
 _OPERATIONS: Final = 3000
 """of each of them"""
+_CLASSES: Final = 8
+"""size classes of which each alone is tried when a failure is shrunk"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,6 @@ class Done:
     """the first of them"""
     number: int
     """how many there were"""
-    wrong_at: int
-    """where an object was mapped, of its first wrong byte; 0 if none is known"""
 
 
 def _do(facts: KernelFacts, some: Sequence[Step], order: int) -> Done:
@@ -55,7 +57,7 @@ def _do(facts: KernelFacts, some: Sequence[Step], order: int) -> Done:
         replay = KernelReplay(facts, place_in_memory(trace, facts.geometry), seed=order)
         replay.run()
         judge = replay.judge
-    return Done(judge.violations, judge.count, judge.wrong_at)
+    return Done(judge.violations, judge.count)
 
 
 def check(target: Target, strategy: KernelStrategy, suite: Suite, *, seed: int = 0) -> Result:
@@ -134,33 +136,27 @@ def _smallest(
 
 
 def _beginnings(facts: KernelFacts, some: list[Step], violation: Violation) -> Iterable[list[Step]]:
-    """Yield steps that may show a violation on their own, the fewest first."""
-    until: list[Step] = []
-    operations = 0
-    for step in some:
-        # What is done between operations belongs to the one before.
-        if step.operates and operations > violation.operation:
-            break
-        until.append(step)
-        operations += step.operates
-    allocated = [step for step in until if step.action == "allocate"]
-    if violation.class_size:
-        lengths = [step.length for step in allocated]
-        sizes = facts.geometry.sizes[facts.geometry.class_index(lengths)]
+    """Yield steps that may show a violation on their own, of classes with few slots first."""
+    geometry = facts.geometry
+    allocated = [step for step in some if step.action == "allocate"]
+    of_class = geometry.class_index([step.length for step in allocated])
+    # A zspage of few objects is soon full.
+    found = np.unique(of_class)
+    for one in found[np.argsort(geometry.objects[found], kind="stable")][:_CLASSES].tolist():
         same = {
-            step.object
-            for step, size in zip(allocated, sizes.tolist(), strict=True)
-            if size == violation.class_size
+            step.object for step, at in zip(allocated, of_class.tolist(), strict=True) if at == one
         }
-        yield [s for s in until if s.action in ("compact", "refuse") or s.object in same]
-    yield until
+        yield [s for s in some if s.action in ("compact", "refuse") or s.object in same]
+    until = [n for n, step in enumerate(some) if step.operates][: violation.operation + 2]
+    # What is done between operations belongs to the one before.
+    yield some[: until[-1]] if violation.operation + 2 == len(until) else some
 
 
 def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) -> list[Violation]:
     """Return violations, of which the first wrong byte names the store that made it wrong."""
     found = list(done.violations)
     at = next((n for n, one in enumerate(found) if one.kind == violations.WRONG_BYTES), None)
-    if at is None or not done.wrong_at:
+    if at is None:
         return found
     wrong = found[at]
     if wrong.action == violations.FINAL_READ:
@@ -169,7 +165,7 @@ def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) ->
     else:
         operations = [n for n, step in enumerate(some) if step.operates]
         until = list(some[: operations[wrong.operation] + 1])
-    blamed = steps.culprit(facts, until, order, done.wrong_at)
+    blamed = steps.culprit(facts, until, order)
     if blamed:
         found[at] = replace(wrong, pc=blamed[0], instruction=blamed[1])
     return found

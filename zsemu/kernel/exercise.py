@@ -29,7 +29,7 @@ def slots(geometry: Geometry) -> list[Step]:
         steps += [Step("allocate", one, length) for one in mine]
         for use, cpu in (("write", 1), ("update", 0), ("read", 0)):
             steps += [Step(use, one, length, cpu) for one in mine]
-        steps += [Step("free", one, length, 1) for one in mine]
+        steps += [Step("free", one, cpu=1) for one in mine]
     return steps
 
 
@@ -50,7 +50,8 @@ def operations(geometry: Geometry, seed: int, number: int) -> list[Step]:
             continue
         chosen = int(random.choice(list(live)))
         if choice < 0.65:
-            steps.append(Step("free", chosen, live.pop(chosen), cpu))
+            del live[chosen]
+            steps.append(Step("free", chosen, cpu=cpu))
         else:
             steps.append(Step(_USES[random.integers(3)], chosen, live[chosen], cpu))
     return steps
@@ -78,7 +79,7 @@ def sequence(geometry: Geometry, seed: int, number: int) -> list[Step]:
 def limits(geometry: Geometry) -> list[Step]:
     """Allocate sizes at the limits, and without pages, while other objects are alive."""
     ordinary = operations(geometry, 1, 300)
-    used = {step.length for step in ordinary}
+    used = {step.length for step in ordinary if step.action == "allocate"}
     probes = [Step("refuse"), Step("refuse", length=geometry.page_size + 1)]
     # At every step of building a zspage: of a class of more pages than there are.
     for pages in range(int(geometry.pages.max())):

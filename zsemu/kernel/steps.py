@@ -198,12 +198,14 @@ class _Run(KernelRun):
         """Find out which instruction of the object stores last into a byte of the linear map.
 
         If it is a stand-in that stores, as memcpy() does, it is the object's call of it. What the
-        driver stores for the user is nobody's fault.
+        driver stores for the user into a mapped object is nobody's fault.
         """
         # Hooks of memory accesses have physical addresses.
         physical = RAM_BASE + self.memory.offset(address)
         text, image = self.facts.linked.own, self.facts.linked.image
         driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
+        arena = self.memory.offset(address) - self.memory.arena
+        buffers = 0 <= arena < self.sizes.arena
         behind = 0
 
         def block(uc: unicorn.Uc, start: int, size: int, _: object) -> None:
@@ -219,7 +221,12 @@ class _Run(KernelRun):
             if not at <= physical < at + size:
                 return
             pc = int(uc.reg_read(machine.memory.target.pc))
-            self._stored = pc if pc in text else self.judge.call(behind) if behind else None
+            if pc in text:
+                self._stored = pc
+            elif behind:
+                self._stored = self.judge.call(behind)
+            elif not buffers:
+                self._stored = None
 
         for machine in (self._fast, self._slow):
             machine.uc.hook_add(unicorn.UC_HOOK_BLOCK, block)
@@ -236,13 +243,14 @@ def run(facts: KernelFacts, steps: Sequence[Step], order: int = 0) -> Judge:
     return one.judge
 
 
-def culprit(
-    facts: KernelFacts, steps: Sequence[Step], order: int, address: int
-) -> tuple[str, str] | None:
-    """Return what stored last into a byte of the linear map, up to the end of some steps.
+def culprit(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, str] | None:
+    """Return what stored last, up to the end of some steps, into the first byte found wrong.
 
-    It is a place and an instruction, as violations have them; None if nothing has stored there.
+    It is a place and an instruction, as violations have them; None if there is no such store.
     """
+    address = run(facts, steps, order).wrong_at
+    if not address:
+        return None
     one = _Run(facts, steps, order)
     one.watch(address)
     one.go()
