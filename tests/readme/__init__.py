@@ -5,7 +5,8 @@ The results are ``NAME.json`` beside this file: what is shown (kept.py) of what 
 
     zsemu compare --trace NAME --json NAME.json
 
-The plot is ``boundary.svg``, one of those that this writes::
+What kernels' objects cost is measured by ``python -m fidelity``. The plot is ``boundary.svg``, one
+of those that this writes::
 
     zsemu report sqlite-lzo-rle.json --format svg -o DIR
 
@@ -22,6 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import fidelity
+
 from readme import kept
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
@@ -33,7 +36,8 @@ from zsemu.results.document import Document, Record
 HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"
 REFERENCE: Final = README.parent / "zsemu" / "README.md"
-PAGES: Final = (README, REFERENCE)
+KERNELS: Final = README.parent / "arch" / "kernel" / "README.md"
+PAGES: Final = (README, REFERENCE, KERNELS)
 """files that hold blocks"""
 PLOT: Final = HERE / "boundary.svg"
 PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
@@ -102,6 +106,8 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),
     "reads": lambda: by_mode("sqlite-lzo-rle", "spanning_read"),
     "writes": lambda: by_mode("sqlite-lzo-rle", "spanning_write"),
+    "kernel": lambda: fidelity.instructions("linux-6.12", modes=("read", "write")),
+    "fidelity": fidelity.everything,
 }
 
 
