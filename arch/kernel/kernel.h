@@ -162,6 +162,7 @@ extern struct zk_batch zk_batch;
 /* Kept apart by address: the driver is nobody's cost, stand-ins are ours. */
 #define __driver	__attribute__((section(".text.driver"), noinline))
 #define __standin	__attribute__((section(".text.standin"), noinline))
+#define __weak	__attribute__((weak))
 #define __percpu_data	__attribute__((section(".data..percpu")))
 
 #define zk_report(cause, object)					\

@@ -23,14 +23,17 @@ __standin void zk_complain(enum zk_cause cause, unsigned long object,
 	zk_state.nr_errors++;
 }
 
-/* Copies: the bytes are moved by the target's zs_copy(), counted apart. */
-__standin void *memcpy(void *dst, const void *src, unsigned long n)
+/*
+ * Copies: the bytes are moved by the target's zs_copy(), counted apart. The
+ * kernel's own functions take the place of these if they are linked, too.
+ */
+__weak __standin void *memcpy(void *dst, const void *src, unsigned long n)
 {
 	zs_copy(dst, src, n);
 	return dst;
 }
 
-__standin void copy_page(void *dst, const void *src)
+__weak __standin void copy_page(void *dst, const void *src)
 {
 	zs_copy(dst, src, PAGE_SIZE);
 }

@@ -26,6 +26,13 @@ def build(
         typer.Option(help="A .config, of one architecture. [default: the architecture's own]"),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes of make.")] = 0,
+    copies: Annotated[
+        bool,
+        typer.Option(
+            "--copies",
+            help="Also the kernel's memcpy() and copy_page(), which then count instead of ours.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print the commands, and run none.")
     ] = False,
@@ -47,7 +54,7 @@ def build(
         raise ZsemuError("--config is of one architecture: choose it with --arch")
     jobs = jobs or os.cpu_count() or 1
     known = [kernel_target(name) for name in chosen]
-    for line in make(tree, output, known, config, jobs, dry=dry_run):
+    for line in make(tree, output, known, config, jobs, copies=copies, dry=dry_run):
         emit(f"{line}\n")
 
 
@@ -74,6 +81,7 @@ def show(
         ("kernel", kernel.version or "not said"),
         ("interface", kernel.api.name.lower().replace("_", " ")),
         ("imports", str(len(kernel.imports))),
+        ("copies", ", ".join(one.path.name for one in kernel.copies) or "zs_copy(), ours"),
         ("address layout", facts.address.name),
         ("geometry", f"{geometry.name}, {len(geometry.classes)} classes"),
         ("zs_huge_class_size()", f"{geometry.huge_class_size} bytes"),

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import unicorn.unicorn_const
@@ -150,30 +151,33 @@ def linked_target(kernel: KernelObject, lse: bool) -> Target:
 def image_digest(kernel: KernelObject, *, lse: bool = False) -> str:
     """Return a digest, hexadecimal, of all that an image depends on."""
     parts = [path.read_bytes() for path in guest_objects(kernel.target)]
-    return _digest([patched(kernel, lse=lse), _SCRIPT.read_bytes(), *parts])
+    copies = [patched(copy) for copy in kernel.copies]
+    return _digest([patched(kernel, lse=lse), *copies, _SCRIPT.read_bytes(), *parts])
 
 
 def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:
     """Return the image of an object, linked if no cached one fits; ``lse`` is as patched() has it.
 
+    The kernel's own memcpy() and copy_page() replace ours if they lie beside the object.
     ZsemuError with ``needs X`` if it imports what no stand-in has.
     """
     target = linked_target(kernel, lse)
     _refuse_unknown(kernel)
     objects = guest_objects(kernel.target)
-    content = patched(kernel, lse=lse)
     digest = image_digest(kernel, lse=lse)
     folder = compiler.cache_folder("images")
     output = folder / f"{target.name}-kernel-{digest}.elf"
     if not output.exists():
-        copy = folder / f"{target.name}-kernel-{digest}.o"
-        copy.write_bytes(content)
-        command = [*compiler.zig(), "ld.lld", "--no-relax", "-T", str(_SCRIPT), str(copy)]
-        command += [str(path) for path in objects]
-        try:
+        with TemporaryDirectory(dir=folder) as place:
+            own = [Path(place) / "zsmalloc.o"]
+            own[0].write_bytes(patched(kernel, lse=lse))
+            for number, copy in enumerate(kernel.copies):
+                # By this name the script knows what copies.
+                own.append(Path(place) / f"{number}-copy.o")
+                own[-1].write_bytes(patched(copy))
+            command = [*compiler.zig(), "ld.lld", "--no-relax", "-T", str(_SCRIPT)]
+            command += [str(path) for path in (*own, *objects)]
             compiler.compile_to(output, command, f"{kernel.path}: does not link")
-        finally:
-            copy.unlink(missing_ok=True)
     image = Image(output, target)
     symbols = _symbols(output)
     if not any(name in symbols for name in _INITCALLS):

@@ -54,6 +54,9 @@ class Step:
         return f"cd {shlex.quote(str(self.directory))} && {shlex.join(self.command)}"
 
 
+_OBJECT: Final = "mm/zsmalloc.o"
+
+
 def version(tree: Path) -> str:
     """Return the version of a source tree; ZsemuError if it is none."""
     makefile = tree / "Makefile"
@@ -83,20 +86,26 @@ def _cross(target: KernelTarget) -> str:
 
 
 def steps(
-    tree: Path, output: Path, target: KernelTarget, config: Path | None = None, jobs: int = 1
+    tree: Path,
+    output: Path,
+    target: KernelTarget,
+    config: Path | None = None,
+    jobs: int = 1,
+    copies: bool = False,
 ) -> Iterator[Step]:
     """Yield the commands that make the object of one architecture, in order.
 
+    With ``copies``, also those that have the kernel's memcpy() and copy_page().
     What they write is in ``output/build/<target>``.
     """
     build = output / "build" / target.target.name
-    make = (
+    alone = (
         "make",
         f"ARCH={target.make_arch}",
         f"CROSS_COMPILE={_cross(target)}",
         f"O={build}",
-        f"-j{jobs}",
     )
+    make = (*alone, f"-j{jobs}")
     if config is None:
         yield Step((*make, target.config), tree)
         edits = [word for option in OPTIONS for word in option]
@@ -105,7 +114,10 @@ def steps(
         yield Step(("cp", str(config), str(build / ".config")), tree)
     yield Step((*make, "olddefconfig"), tree)
     yield Step((*make, "prepare"), tree)
-    yield Step((*make, "mm/zsmalloc.o"), tree)
+    yield Step((*make, _OBJECT), tree)
+    # Two of its processes would make an object of a library at the same time.
+    for name in target.copies if copies else ():
+        yield Step((*alone, name), tree)
 
 
 def missing_tools() -> list[str]:
@@ -141,6 +153,7 @@ def make(
     config: Path | None = None,
     jobs: int = 1,
     *,
+    copies: bool = False,
     dry: bool = False,
 ) -> Iterator[str]:
     """Make the objects; yield each command before it runs, and each object when it is there.
@@ -160,12 +173,13 @@ def make(
         build = output / "build" / target.target.name
         if not dry:
             build.mkdir(parents=True, exist_ok=True)
-        for step in steps(tree, output, target, config, jobs):
+        for step in steps(tree, output, target, config, jobs, copies):
             yield step.pasted
             if not dry:
                 run(step)
-        made = output / target.target.name / "zsmalloc.o"
-        if not dry:
-            made.parent.mkdir(exist_ok=True)
-            shutil.copyfile(build / "mm" / "zsmalloc.o", made)
-        yield f"# {made}"
+        for name in (_OBJECT, *(target.copies if copies else ())):
+            made = output / target.target.name / Path(name).name
+            if not dry:
+                made.parent.mkdir(exist_ok=True)
+                shutil.copyfile(build / name, made)
+            yield f"# {made}"

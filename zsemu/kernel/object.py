@@ -19,7 +19,9 @@ from zsemu.guest.compiler import compile_to, zig
 from zsemu.kernel.layouts import REMEDY, Btf, Layouts, btf_of, from_dwarf
 from zsemu.kernel.target import KernelTarget, of_machine
 
-_KEPT: Final = re.compile(r"\.(text|init\.text|exit\.text|data|rodata|sdata|srodata|init\.data)")
+_KEPT: Final = re.compile(
+    r"\.(text|init\.text|exit\.text|data|rodata|sdata|srodata|init\.data|noinstr\.text)"
+)
 _DROPPED: Final = re.compile(r"\.text\.ftrace_trampoline|\.exit\.data")
 _REFUSED: Final = (
     (re.compile(r"__(hw)?asan_|__asan"), "KASAN"),
@@ -67,11 +69,21 @@ class Relocation:
 
 
 @dataclass(frozen=True)
-class KernelObject:
-    """An object that zsemu can link."""
+class KernelFile:
+    """One object file of a kernel."""
 
     path: Path
     target: KernelTarget
+    relocations: tuple[Relocation, ...]
+    sections: tuple[tuple[str, int, int], ...]
+    """name, offset in the file and size of each section"""
+    content: bytes
+
+
+@dataclass(frozen=True)
+class KernelObject(KernelFile):
+    """A zsmalloc that can be linked."""
+
     version: str
     """the kernel's, where the object tells it; else empty"""
     compiler: str
@@ -79,10 +91,8 @@ class KernelObject:
     api: Api
     imports: Mapping[str, str]
     """each symbol that must come from elsewhere, and a function that refers to it"""
-    relocations: tuple[Relocation, ...]
-    sections: tuple[tuple[str, int, int], ...]
-    """name, offset in the file and size of each section"""
-    content: bytes
+    copies: tuple[KernelFile, ...]
+    """the kernel's own memcpy() and copy_page(), if they lie beside the object"""
 
 
 def _read(path: Path) -> bytes:
@@ -225,11 +235,36 @@ def _load(path: Path, content: bytes, elf: ELFFile, wanted: str | None) -> Kerne
     imports = _imports(elf, relocations)
     magic = _modinfo(elf, "vermagic")
     _refuse(path, imports, magic)
-    sections = tuple((s.name, s["sh_offset"], s["sh_size"]) for s in elf.iter_sections())
-    version = magic.split(" ")[0]
     return KernelObject(
-        path, known, version, _compiler(elf), api, imports, relocations, sections, content
+        path=path,
+        target=known,
+        relocations=relocations,
+        sections=_sections(elf),
+        content=content,
+        version=magic.split(" ")[0],
+        compiler=_compiler(elf),
+        api=api,
+        imports=imports,
+        copies=tuple(_copies(path.parent, known)),
     )
+
+
+def _sections(elf: ELFFile) -> tuple[tuple[str, int, int], ...]:
+    return tuple((s.name, s["sh_offset"], s["sh_size"]) for s in elf.iter_sections())
+
+
+def _copies(folder: Path, target: KernelTarget) -> Iterator[KernelFile]:
+    """Yield what copies in the kernel, as far as it lies in a folder."""
+    for name in target.copies:
+        path = folder / Path(name).name
+        if not path.is_file():
+            continue
+        content = _read(path)
+        elf = ELFFile(BytesIO(content))
+        found = of_machine(elf["e_machine"], elf.elfclass)
+        if elf["e_type"] != "ET_REL" or found is None or found != target:
+            raise ZsemuError(f"{path}: no object of {target.target.name}; make it again")
+        yield KernelFile(path, target, tuple(_relocations(elf)), _sections(elf), content)
 
 
 def _compiler(elf: ELFFile) -> str:

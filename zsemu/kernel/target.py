@@ -66,6 +66,8 @@ class KernelTarget:
     """``CROSS_COMPILE=``; empty where the machine that builds is of this architecture"""
     cross_package: str
     """Debian's package that has this compiler"""
+    copies: tuple[str, ...]
+    """objects of their makefile that have memcpy() and copy_page()"""
     flags: tuple[str, ...]
     """options for the C compiler beside those for strategies"""
     lse_cpu: str
@@ -114,6 +116,7 @@ def kernel_target(name: str) -> KernelTarget:
         config=data["config"],
         cross=data["cross"],
         cross_package=data["cross_package"],
+        copies=tuple(data.get("copies", ())),
         flags=tuple(data.get("flags", ())),
         lse_cpu=data.get("lse_cpu", ""),
         layouts=tuple(_layout(row) for row in data["layout"]),

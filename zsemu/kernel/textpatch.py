@@ -14,7 +14,7 @@ from typing import Final
 import capstone
 
 from zsemu.errors import ZsemuError
-from zsemu.kernel.object import KernelObject, Relocation
+from zsemu.kernel.object import KernelFile, Relocation
 
 _LSE: Final = re.compile(r"^(ld(add|clr|eor|set)|st(add|clr|eor|set)|cas|swp)")
 _LOOK: Final = 24
@@ -25,7 +25,7 @@ _ALTERNATIVE: Final = struct.Struct("<iiHBB")
 _NOP: Final = bytes.fromhex("1f2003d5")
 
 
-def patched(kernel: KernelObject, *, lse: bool = False) -> bytes:
+def patched(kernel: KernelFile, *, lse: bool = False) -> bytes:
     """Return the object as its kernel would have it after boot.
 
     ZsemuError if ``lse`` is asked for where there is nothing to choose, or if a call of what is to
@@ -41,7 +41,7 @@ def patched(kernel: KernelObject, *, lse: bool = False) -> bytes:
     return bytes(content)
 
 
-def _patch(kernel: KernelObject, content: bytearray, relocation: Relocation) -> None:
+def _patch(kernel: KernelFile, content: bytearray, relocation: Relocation) -> None:
     for patch in kernel.target.patches:
         if relocation.symbol != patch.symbol:
             continue
@@ -57,12 +57,12 @@ def _patch(kernel: KernelObject, content: bytearray, relocation: Relocation) -> 
         content[relocation.at + word : relocation.at + 2 * word] = bytes(word)
 
 
-def _place(kernel: KernelObject, section: int, offset: int) -> int:
+def _place(kernel: KernelFile, section: int, offset: int) -> int:
     """Return the offset in the file of a place in a section."""
     return kernel.sections[section][1] + offset
 
 
-def _table(kernel: KernelObject, name: str) -> tuple[bytes, dict[int, Relocation]]:
+def _table(kernel: KernelFile, name: str) -> tuple[bytes, dict[int, Relocation]]:
     """Return the content of a section and its relocations by their offsets; empty without it."""
     for number, (found, start, size) in enumerate(kernel.sections):
         if found == name:
@@ -71,7 +71,7 @@ def _table(kernel: KernelObject, name: str) -> tuple[bytes, dict[int, Relocation
     return b"", {}
 
 
-def _site(kernel: KernelObject, relocation: Relocation) -> int:
+def _site(kernel: KernelFile, relocation: Relocation) -> int:
     """Return the offset in the file of the text that a table's entry speaks of."""
     for number, (name, _, _) in enumerate(kernel.sections):
         if name == relocation.symbol:
@@ -79,7 +79,7 @@ def _site(kernel: KernelObject, relocation: Relocation) -> int:
     raise ZsemuError(f"{kernel.path}: a table of its text names {relocation.symbol}")
 
 
-def _static_keys(kernel: KernelObject, content: bytearray) -> None:
+def _static_keys(kernel: KernelFile, content: bytearray) -> None:
     """As objtool does (add_jump_table_alts() in tools/objtool/check.c): bit 1 of a key's address.
 
     Every key is taken to be as it was built, which leaves the other branches as they are.
@@ -95,7 +95,7 @@ def _static_keys(kernel: KernelObject, content: bytearray) -> None:
             content[start : start + len(nop)] = nop
 
 
-def _alternatives(kernel: KernelObject, content: bytearray) -> None:
+def _alternatives(kernel: KernelFile, content: bytearray) -> None:
     """As apply_alternatives() in arch/arm64/kernel/alternative.c, for one capability.
 
     Its number differs between kernels. It is found by what it guards: sites that a callback turns
