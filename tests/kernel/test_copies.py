@@ -4,7 +4,6 @@
 from pathlib import Path
 
 import pytest
-from samples import busy_trace
 
 from kernel.objects import compiled
 from zsemu import run
@@ -13,6 +12,8 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import compile_flags, compile_to, compiler
 from zsemu.guest.targets import target
 from zsemu.kernel.object import load
+from zsemu.kernel.steps import Step, as_trace
+from zsemu.zsmalloc.geometry import geometry
 
 BYTEWISE = """
 void *memcpy(void *dst, const void *src, unsigned long n)
@@ -41,7 +42,13 @@ def test_it_is_what_copies(arch: str, name: str, tmp_path: Path) -> None:
     plain = compiled(tmp_path / "ours", arch)
     beside = compiled(tmp_path / "theirs", arch)
     _copy(beside.parent, name, arch)
-    document = run(f"ours={plain}", f"theirs={beside}", arch=arch, trace=busy_trace(300))
+    steps = [
+        Step(action, number, 2500)
+        for number in range(10)
+        for action in ("allocate", "write", "update", "read")
+    ]
+    trace = as_trace(steps, geometry("chain-8"))
+    document = run(f"ours={plain}", f"theirs={beside}", arch=arch, trace=trace)
     ours, theirs = document.records
     assert document.intact
     kernels = document.provenance.kernels
