@@ -15,7 +15,9 @@ from zsemu.guest.targets import target
 
 ALLOCATOR = Path(__file__).parent / "allocator" / "zsmalloc.c"
 ARCHS = ("x86_64", "aarch64", "riscv64")
-"""those that a real kernel's object is made for: all six take too long"""
+"""those that the newer kernel's object is made for: all six take too long"""
+OLDER_ARCHS = ("i386", "arm", "riscv32")
+"""those that the older kernel's is"""
 READ_LENGTH = 2
 """the interface that the small allocator has unless told otherwise: zsemu.kernel.object.Api"""
 _SOURCES = Path("/usr/src")
@@ -43,7 +45,7 @@ class RealKernel:
     objects: Path
 
     def object(self, arch: str) -> Path:
-        """Return the object of one of ARCHS."""
+        """Return the object of one of the architectures that it is made for."""
         return self.objects / arch / "zsmalloc.o"
 
     def changed(self, folder: Path, arch: str, text: str) -> Path:
@@ -68,23 +70,20 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def real_kernel(folder: Path) -> RealKernel:
-    """Return the newest kernel whose source Debian has installed, made once in a folder."""
-    archives = sorted(
-        _SOURCES.glob("linux-source-*.tar.xz"),
-        key=lambda path: [int(number) for number in re.findall(r"\d+", path.name)],
-    )
-    assert archives, "no kernel's source: install it with 'apt-get install linux-source-6.12'"
+def real_kernel(folder: Path, series: str, archs: tuple[str, ...]) -> RealKernel:
+    """Return a kernel whose source Debian has installed, made once in a folder."""
+    archive = _SOURCES / f"linux-source-{series}.tar.xz"
+    assert archive.exists(), f"no source: install it with 'apt-get install linux-source-{series}'"
     folder.mkdir(exist_ok=True)
     tree, objects, done = folder / "tree", folder / "objects", folder / "done"
     with _only_one(folder):
         if not done.exists():
             tree.mkdir(exist_ok=True)
             left_out = [f"--exclude={pattern}" for pattern in _UNUSED]
-            unpack = ["tar", "-xf", str(archives[-1]), "-C", str(tree), "--strip-components=1"]
+            unpack = ["tar", "-xf", str(archive), "-C", str(tree), "--strip-components=1"]
             subprocess.run([*unpack, *left_out], check=True)
             arguments = ["kernel", "build", str(tree), "-o", str(objects)]
-            arguments += ["--arch", ",".join(ARCHS), "-j", str(os.cpu_count() or 1)]
+            arguments += ["--arch", ",".join(archs), "-j", str(os.cpu_count() or 1)]
             subprocess.run(["zsemu", *arguments], check=True)
             done.touch()
     return RealKernel(tree, objects)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel.objects import ARCHS, RealKernel
+from kernel.objects import ARCHS, OLDER_ARCHS, RealKernel
+from zsemu import run
 from zsemu.check import allocator
 from zsemu.check.findings import Failure
 from zsemu.check.suites import Suite
@@ -38,7 +39,7 @@ FAULTS = {
 """what is wrong, and how the source is changed for it: a pattern and its replacement"""
 
 
-LONGEST = 16
+LONGEST = 60
 """lines that a case of one of them may have"""
 
 
@@ -90,3 +91,17 @@ def test_a_violation_names_the_line_of_the_source(kernel: RealKernel, tmp_path: 
 @pytest.mark.parametrize("suite", allocator.SUITES, ids=lambda suite: suite.name)
 def test_the_unchanged_object_holds(kernel: RealKernel, arch: str, suite: Suite) -> None:
     assert allocator.check(target(arch), _strategy(kernel.object(arch)), suite).failures == []
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("arch", OLDER_ARCHS)
+def test_an_older_object_holds(older_kernel: RealKernel, arch: str) -> None:
+    """All suites, and a recording of that kernel: where each object is, is what it decided."""
+    path = older_kernel.object(arch)
+    for suite in allocator.SUITES:
+        result = allocator.check(target(arch), _strategy(path), suite)
+        assert result.failures == []
+        assert result.operations > 0
+    (record,) = run(path, arch=arch, trace="compile-zstd").records
+    assert record.intact
+    assert record.geometry == "chain-4"

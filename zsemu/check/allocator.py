@@ -34,6 +34,8 @@ _SEQUENCES: Final = 4
 """random sequences that one check has"""
 _OPERATIONS: Final = 3000
 """of each of them"""
+_RUNS: Final = 60
+"""smaller cases that are tried of a failure"""
 _CLASSES: Final = 8
 """size classes of which each alone is tried when a failure is shrunk"""
 
@@ -131,7 +133,7 @@ def _smallest(
         return bool(case) and check in map(check_of, _do(facts, case, order).violations)
 
     begin = next((one for one in _beginnings(facts, some, violation) if shows(one)), some)
-    case = steps.possible(smallest(begin, shows))
+    case = steps.possible(smallest(begin, shows, _RUNS))
     return case, _blamed(facts, case, order, _do(facts, case, order))
 
 
