@@ -320,6 +320,7 @@ def test_quiet_and_verbose(capsys: pytest.CaptureFixture[str]) -> None:
         ("zsemu compare --strategy copy,h", ["copy,half.c"]),
         ("zsemu compare --strategy ./h", ["./half.c"]),
         ("zsemu check copy sg b", ["broken.c"]),
+        ("zsemu check zsm", ["zsmalloc.ko", "zsmalloc.o"]),
         ("zsemu compare --relative-to pg", ["pgtable"]),
         ("zsemu compare --trace sq", ["sqlite-lzo-rle"]),
         ("zsemu trace info z", ["zsmapbench"]),
@@ -339,6 +340,8 @@ def test_completion(
     becomes: list[str],
 ) -> None:
     """What bash is told that the last word of a command line may become."""
+    (place / "zsmalloc.o").touch()
+    (place / "zsmalloc.ko").touch()
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
     monkeypatch.setenv("_ZSEMU_COMPLETE", "complete_bash")

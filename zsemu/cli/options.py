@@ -27,12 +27,16 @@ def complete_arch(incomplete: str) -> list[str]:
 
 
 def complete_strategy(incomplete: str) -> list[str]:
-    """Return the shipped strategies and the C files that begin so; the shell knows directories."""
+    """Return the shipped strategies, C files and objects that begin so, not directories.
+
+    The shell knows those.
+    """
     from zsemu.guest import strategies
 
     last = incomplete.rpartition(",")[2]
     folder = last[: last.rfind("/") + 1]
-    files = sorted(f"{folder}{path.name}" for path in Path(folder).glob("*.c"))
+    there = sorted(path.name for path in Path(folder).glob("*"))
+    files = [f"{folder}{name}" for name in there if name.endswith((".c", ".o", ".ko"))]
     return _complete(incomplete, [*strategies.names(), *files])
 
 
