@@ -192,10 +192,8 @@ def test_its_instructions_are_listed(folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_what_has_no_meaning_for_an_object_is_refused(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = str(folder / "x86_64" / "zsmalloc.o")
     assert main(["annotate", path, "--arch", "x86_64", "--shape", "read:1632/2"]) == 2
     assert "there is no --shape of it" in capsys.readouterr().err
-    assert main(["sweep", "--strategy", path, "-o", str(tmp_path)]) == 2
-    assert "nothing to sweep" in capsys.readouterr().err

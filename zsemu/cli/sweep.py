@@ -145,7 +145,7 @@ def _axes(
     operations: int | None,
 ) -> "Axes":
     from zsemu.guest import strategies, targets
-    from zsemu.kernel.strategy import KernelStrategy, strategy
+    from zsemu.kernel.strategy import strategy
     from zsemu.runs.request import label
     from zsemu.runs.sweep_plan import Axes
     from zsemu.traces import file as trace_file
@@ -153,12 +153,6 @@ def _axes(
     for name in archs:
         targets.target(name)
     chosen = [strategy(name) for name in names or strategies.names()]
-    for one in chosen:
-        if isinstance(one, KernelStrategy):
-            raise ZsemuError(
-                f"{one.name}: a kernel's object brings its own size classes and compiler, so there"
-                " is nothing to sweep: use zsemu compare"
-            )
     labels = label(chosen)
     replayed = trace_file.TraceFile(trace_file.find(trace), operations)
     return Axes(

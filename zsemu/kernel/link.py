@@ -83,15 +83,23 @@ def _digest(parts: Iterable[bytes | str]) -> str:
     return digest.hexdigest()[:24]
 
 
+def _flags(target: KernelTarget) -> tuple[str, ...]:
+    return (*compiler.compile_flags("zig", target.target, 12, "O2"), *target.flags)
+
+
+def _guest_digest(target: KernelTarget) -> str:
+    """Return a digest, hexadecimal, of all that guest_objects() depend on."""
+    found = compiler.compiler("zig", target.target)
+    headers = [*ARCH.glob("*.h"), *ARCH.glob("*/*.h")]
+    inputs = [path.read_bytes() for path in sorted({*headers, *_sources(target)})]
+    return _digest([found.version, *found.command[1:], *_flags(target), *inputs])
+
+
 def guest_objects(target: KernelTarget) -> list[Path]:
     """Return the compiled objects of everything that the guest has beside the kernel's."""
     found = compiler.compiler("zig", target.target)
-    # sections apart, so that the linker script finds each function by what it is for
-    flags = (*compiler.compile_flags("zig", target.target, 12, "O2"), *target.flags)
-    headers = [*ARCH.glob("*.h"), *ARCH.glob("*/*.h")]
-    inputs = [path.read_bytes() for path in sorted({*headers, *_sources(target)})]
-    digest = _digest([found.version, *found.command[1:], *flags, *inputs])
-    folder = compiler.cache_folder("kernel") / f"{target.target.name}-{digest}"
+    flags = _flags(target)
+    folder = compiler.cache_folder("kernel") / f"{target.target.name}-{_guest_digest(target)}"
     folder.mkdir(exist_ok=True)
     objects = []
     for source in _sources(target):
@@ -150,9 +158,9 @@ def linked_target(kernel: KernelObject, lse: bool) -> Target:
 
 def image_digest(kernel: KernelObject, *, lse: bool = False) -> str:
     """Return a digest, hexadecimal, of all that an image depends on."""
-    parts = [path.read_bytes() for path in guest_objects(kernel.target)]
     copies = [patched(copy) for copy in kernel.copies]
-    return _digest([patched(kernel, lse=lse), *copies, _SCRIPT.read_bytes(), *parts])
+    ours = (_SCRIPT.read_bytes(), _guest_digest(kernel.target))
+    return _digest([patched(kernel, lse=lse), *copies, *ours])
 
 
 def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:

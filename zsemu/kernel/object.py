@@ -295,6 +295,21 @@ def interface(kernel: KernelObject, known: Layouts) -> Api:
     return kernel.api
 
 
+def _beside(path: Path) -> tuple[Path, Path, Path]:
+    """Return where layouts may be: split-off DWARF, and two images of the kernel."""
+    return (
+        path.with_name(f"{path.name}.debug"),
+        path.with_name("vmlinux"),
+        path.with_name("vmlinuz"),
+    )
+
+
+def files(kernel: KernelObject) -> list[Path]:
+    """Return all files that are used of an object: itself, what copies, and debug information."""
+    beside = [path for path in _beside(kernel.path) if path.is_file()]
+    return [kernel.path, *(copy.path for copy in kernel.copies), *beside]
+
+
 def layouts(kernel: KernelObject) -> Layouts:
     """Return the layouts that the object's debug information tells.
 
@@ -303,7 +318,7 @@ def layouts(kernel: KernelObject) -> Layouts:
     (``vmlinux``, ``vmlinuz``) or a copy of ``/sys/kernel/btf/vmlinux`` beside it. ZsemuError says
     which option of the kernel's configuration is missing.
     """
-    apart = kernel.path.with_name(kernel.path.name + ".debug")
+    apart, *images = _beside(kernel.path)
     for path in (kernel.path, apart):
         if path.is_file() and ELFFile(BytesIO(_read(path))).get_section_by_name(".debug_info"):
             found = from_dwarf(ELFFile(BytesIO(_resolved(path))))
@@ -314,8 +329,7 @@ def layouts(kernel: KernelObject) -> Layouts:
         raise ZsemuError(
             f"{kernel.path}: no debug information, so struct page is unknown: {REMEDY}"
         )
-    for name in ("vmlinux", "vmlinuz"):
-        image = kernel.path.with_name(name)
+    for image in images:
         if image.is_file():
             return Btf(section.data(), Btf(btf_of(image))).layouts()
     raise ZsemuError(

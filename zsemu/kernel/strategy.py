@@ -19,8 +19,8 @@ _NAMES: Final = ("zsmalloc.o", "zsmalloc.ko")
 """what an object is called in the folder of its architecture; the first that is there counts"""
 _SUFFIXES: Final = (".o", ".ko")
 _LSE: Final = "+lse"
-_PAGE_SHIFT: Final = 12
-"""of the kernels that can be run"""
+KERNEL_PAGE: Final = 4096
+"""bytes of a page of the kernels that can be run"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class KernelStrategy(Strategy):
 
     def object(self, arch: str) -> KernelObject:
         """Read the object of an architecture; ZsemuError if there is none, or it cannot run."""
-        self.ensure(arch, 1 << _PAGE_SHIFT)
+        self.ensure(arch, KERNEL_PAGE)
         return load(dict(self.objects)[arch], arch)
 
     def ensure(self, arch: str, page_size: int) -> None:
@@ -62,15 +62,15 @@ class KernelStrategy(Strategy):
         if arch not in self.archs:
             there = ", ".join(self.archs)
             raise ZsemuError(f"{self.name}: an object of {there}, not of {arch}: leave out one")
-        if page_size != 1 << _PAGE_SHIFT:
+        if page_size != KERNEL_PAGE:
             raise ZsemuError(
-                f"{self.name}: a kernel with pages of 4096 bytes, not of {page_size}: leave out"
-                " --page-size"
+                f"{self.name}: a kernel with pages of {KERNEL_PAGE} bytes, not of {page_size}:"
+                " leave out --page-size"
             )
 
     def facts(self, arch: str) -> KernelFacts:
         """Link the object of an architecture, and run it to find out what must be known of it."""
-        self.ensure(arch, 1 << _PAGE_SHIFT)
+        self.ensure(arch, KERNEL_PAGE)
         return _facts(dict(self.objects)[arch], self.digest_of(arch), self.lse)
 
     def cpu_model(self, arch: str) -> str:

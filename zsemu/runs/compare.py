@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Replay a trace through each strategy on each architecture, in parallel processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -96,28 +96,35 @@ def _urgency(request: Request, arch: str, name: str) -> tuple[Any, ...]:
 # In a worker.
 
 
-def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
-    arch, name = cell
+def build_image(request: Request, arch: str, name: str) -> Path:
+    """Compile a strategy of a request, or link a kernel's object, and return the image."""
     strategy = request.strategies[name]
     if isinstance(strategy, KernelStrategy):
-        image = link(strategy.object(arch), lse=strategy.lse).image.path
-        report(1)
-        return image
-    image = build(
+        return link(strategy.object(arch), lse=strategy.lse).image.path
+    return build(
         target(arch),
         strategy,
         cc=request.cc,
         page_shift=request.page_shift,
         optimisation=request.optimisation,
     )
+
+
+def build_hooks(strategies: Iterable[Strategy]) -> None:
+    """Compile the native hooks that some strategies need."""
+    build_library()
+    if any(isinstance(one, KernelStrategy) for one in strategies):
+        build_kernel_hooks()
+
+
+def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
+    image = build_image(request, *cell)
     report(1)
     return image
 
 
 def _build_hooks(request: Request, nothing: None, report: Report) -> None:
-    build_library()
-    if any(isinstance(one, KernelStrategy) for one in request.strategies.values()):
-        build_kernel_hooks()
+    build_hooks(request.strategies.values())
 
 
 # One trace at a time: a Request, and so its trace, comes to a worker once.
@@ -188,7 +195,7 @@ def single(request: Request, arch: str, name: str) -> Record:
     def unheard(amount: int) -> None:
         pass
 
-    image = _build(request, (arch, name), unheard)
+    image = build_image(request, arch, name)
     return _record(request, arch, name, _replay(request, _Cell(arch, name, image), unheard))
 
 

@@ -21,12 +21,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from zsemu import paths
 from zsemu.errors import ZsemuError
-from zsemu.guest.compiler import build
-from zsemu.guest.hooks import build_library
 from zsemu.guest.targets import target
 from zsemu.paths import replacing
 from zsemu.results.document import Document, Record, save
 from zsemu.runs.cell_store import Store, digest
+from zsemu.runs.compare import build_hooks, build_image
 from zsemu.runs.pool import Stages
 from zsemu.runs.request import provenance
 from zsemu.runs.sweep_plan import Plan, PlannedCell
@@ -117,18 +116,11 @@ def _prepare(
     if cluster:
         deliver_trace(plan, cluster)
     else:
-        build_library()
+        build_hooks(plan.axes.strategies.values())
 
 
 def _build(cell: PlannedCell) -> PlannedCell:
-    request = cell.request
-    build(
-        target(cell.arch),
-        request.strategies[cell.strategy],
-        cc=request.cc,
-        page_shift=request.page_shift,
-        optimisation=request.optimisation,
-    )
+    build_image(cell.request, cell.arch, cell.strategy)
     return cell
 
 

@@ -14,6 +14,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import COMPILERS, OPTIMISATIONS
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
+from zsemu.kernel.strategy import KERNEL_PAGE, KernelStrategy
 from zsemu.runs.cell_store import Key, identify
 from zsemu.runs.request import Request, check, has_pages, provenance, warnings
 from zsemu.traces.file import TraceFile
@@ -170,6 +171,11 @@ def _impossible(request: Request, arch: str, name: str, longest: int) -> str | N
     ``longest`` is what _longest() returns.
     """
     one, strategy = target(arch), request.strategies[name]
+    if isinstance(strategy, KernelStrategy):
+        if arch not in strategy.archs:
+            return f"{name} has no object of these"
+        if request.page_size != KERNEL_PAGE:
+            return f"{name} is of a kernel with pages of {KERNEL_PAGE} bytes"
     if not has_pages(one, strategy, request.page_size):
         return f"{name} maps pages, and these have none of {request.page_size} bytes"
     if longest > request.page_size:

@@ -22,6 +22,9 @@ from zsemu.guest import strategies
 from zsemu.guest.compiler import cache_folder
 from zsemu.guest.strategies import Strategy, strategy_files
 from zsemu.guest.targets import target
+from zsemu.kernel.object import files as kernel_files
+from zsemu.kernel.strategy import KernelStrategy
+from zsemu.kernel.strategy import strategy as kernel_strategy
 from zsemu.paths import replacing
 from zsemu.results.document import Record
 from zsemu.runs import doctor
@@ -57,10 +60,12 @@ class Task:
     key: Key
     trace: TraceSource
     strategy: str
-    """the name of a shipped strategy, or the path of the user's C file"""
+    """the name of a shipped strategy, or the path of the user's C file or object"""
     files: tuple[tuple[str, bytes], ...]
-    """relative path and content of each file of a user's strategy, the C file first; empty for a
-    shipped one"""
+    """relative path and content of each file of a user's strategy, that at this path first; empty
+    for a shipped one"""
+    kernel: str = ""
+    """of a kernel's object, what stands around its path: ``NAME=`` and ``+lse``, with ``%s``"""
 
 
 # In the process that sends.
@@ -72,10 +77,15 @@ def task(plan: Plan, cell: PlannedCell) -> Task:
     source = TraceSource(str(trace.path.resolve()), trace.name, len(trace), plan.trace_digest)
     if not strategy.own:
         return Task(cell.key, source, strategy.name, ())
-    files = strategy_files(strategy)
+    around = ""
+    if isinstance(strategy, KernelStrategy):
+        files = kernel_files(strategy.object(cell.arch))
+        around = f"{strategy.name}=%s{'+lse' if strategy.lse else ''}"
+    else:
+        files = strategy_files(strategy)
     base = Path(os.path.commonpath([path.parent for path in files]))
     content = tuple((str(path.relative_to(base)), path.read_bytes()) for path in files)
-    return Task(cell.key, source, str(strategy.path), content)
+    return Task(cell.key, source, str(files[0]), content, around)
 
 
 # In the worker.
@@ -165,10 +175,13 @@ def find_strategy(task: Task) -> Strategy:
     if not task.files:
         return strategies.strategy(task.strategy)
     content = [each for _, each in task.files]
-    path = Path(task.strategy)
-    if path.is_file():
-        found = strategies.strategy(str(path))
-        if [each.read_bytes() for each in strategy_files(found)] == content:
+    if Path(task.strategy).is_file():
+        found = _own(task, Path(task.strategy))
+        if isinstance(found, KernelStrategy):
+            there = kernel_files(found.object(task.key["arch"]))
+        else:
+            there = strategy_files(found)
+        if [each.read_bytes() for each in there] == content:
             return found
     state = hashlib.sha256()
     for name, each in task.files:
@@ -179,4 +192,11 @@ def find_strategy(task: Task) -> Strategy:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as stream:
             stream.write(each)
-    return strategies.strategy(str(folder / task.files[0][0]))
+    return _own(task, folder / task.files[0][0])
+
+
+def _own(task: Task, path: Path) -> Strategy:
+    """Return a user's strategy at a path, which need not be that of the task."""
+    if task.kernel:
+        return kernel_strategy(task.kernel % path)
+    return strategies.strategy(str(path))
