@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line from outside: exit status, streams, files, signals."""
+"""The command line from outside: exit status, streams, files, signals.
+
+The file is long because each verb has to pass the same tests.
+"""
 
 import csv
 import io

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Building images: that they are what a kernel's compiler makes, and that none is built twice."""
+"""Building images: that they are what a kernel's compiler makes, and that none is built twice.
+
+The file is long because its tests share a cache into which nothing else compiles.
+"""
 
 import bisect
 import os

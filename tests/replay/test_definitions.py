@@ -4,6 +4,8 @@
 A strategy calls one of many small functions in assembly, chosen by the object's length; what it
 costs more than an empty one is known by construction and must be what is counted, in the phase that
 called it, in the region where its accesses go, and in every scope that its operations belong to.
+
+The file is long because it is a table: a probe for each definition, and what each counts.
 """
 
 from collections.abc import Mapping

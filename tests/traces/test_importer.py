@@ -264,7 +264,10 @@ def test_geometry_follows_from_the_kernel(
 def test_random_recordings(
     tmp_path_factory: pytest.TempPathFactory, source: random.Random, steps: int
 ) -> None:
-    """Two CPUs' events, printed in an order that is right only on each, give what happened."""
+    """Two CPUs' events, printed in an order that is right only on each, give what happened.
+
+    It is long because what is done, what is expected and what is printed go step by step.
+    """
     alive: dict[int, tuple[int, int]] = {}
     busy: dict[int, tuple[int, int]] = {}
     expected: list[Row] = []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """zsemu annotate: what each instruction of a strategy did, beside its source."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -142,20 +142,16 @@ def annotate(
     """
     from zsemu.annotate import annotation_text
     from zsemu.annotate.one_operation import parse
-    from zsemu.counts import ALLOCATOR_PHASES, PHASES, SCOPES, STRATEGY_PHASES
-    from zsemu.kernel.strategy import KernelStrategy
+    from zsemu.counts import SCOPES
     from zsemu.runs.annotate import annotation as describe
     from zsemu.runs.request import request
 
-    chosen = values(phase)
     scope = _known("scope", [scope or "total"], SCOPES)[0]
     one = parse(shape) if shape else None
     if one and (trace or operations or scope != "total"):
         raise ZsemuError("--shape is one operation: leave out --trace, --operations and --scope")
     archs, labels = _cells(strategy, arch, against)
-    kernels = all(isinstance(each, KernelStrategy) for each in labels.values())
-    there = (*PHASES, *ALLOCATOR_PHASES) if kernels else PHASES
-    phases = _known("phase", chosen, there) or STRATEGY_PHASES
+    phases = _phases(values(phase), labels)
     asked = request(
         archs=archs,
         strategies=labels,
@@ -172,6 +168,16 @@ def annotate(
         emit(annotation_text.as_json(found, functions=functions))
     else:
         emit_lines(annotation_text.text(found, functions=functions, hot=hot, width=width()))
+
+
+def _phases(named: list[str], strategies: "Mapping[str, Strategy]") -> Sequence[str]:
+    """Return the phases that are asked for; malloc and free only of kernels' objects."""
+    from zsemu.counts import ALLOCATOR_PHASES, PHASES, STRATEGY_PHASES
+    from zsemu.kernel.strategy import KernelStrategy
+
+    kernels = all(isinstance(each, KernelStrategy) for each in strategies.values())
+    there = (*PHASES, *ALLOCATOR_PHASES) if kernels else PHASES
+    return _known("phase", named, there) or STRATEGY_PHASES
 
 
 def _list(

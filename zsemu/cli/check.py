@@ -113,22 +113,12 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
-    from zsemu.guest import strategies, targets
-    from zsemu.kernel.strategy import KernelStrategy
-    from zsemu.kernel.strategy import strategy as named_strategy
     from zsemu.runs import doctor
     from zsemu.runs.check import run
     from zsemu.runs.request import label
 
     sizes = page_sizes(page_size)
-    chosen = [targets.target(name) for name in values(arch) or targets.names()]
-    named = [named_strategy(name) for name in values(strategy) or strategies.names()]
-    kernels = [one for one in named if isinstance(one, KernelStrategy)]
-    for one in kernels:
-        for target in chosen if arch else ():
-            one.ensure(target.name, 4096)
-    if len(kernels) == len(named):
-        chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
+    chosen, named = _chosen(values(arch), values(strategy))
     if case:
         _case(case, chosen, named, cc)
         return
@@ -147,6 +137,25 @@ def check(
     emit(_written(findings, request, format))
     if not findings.passed:
         raise typer.Exit(FAILED)
+
+
+def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Strategy]]":
+    """Return the architectures and strategies that are asked for, or all.
+
+    A kernel's objects must be of architectures that are named, and limit them where none are.
+    """
+    from zsemu.guest import strategies, targets
+    from zsemu.kernel.strategy import KERNEL_PAGE, KernelStrategy, strategy
+
+    chosen = [targets.target(name) for name in archs or targets.names()]
+    named = [strategy(name) for name in names or strategies.names()]
+    kernels = [one for one in named if isinstance(one, KernelStrategy)]
+    for one in kernels:
+        for target in chosen if archs else ():
+            one.ensure(target.name, KERNEL_PAGE)
+    if len(kernels) == len(named):
+        chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
+    return chosen, named
 
 
 def _written(findings: "Findings", request: "Request", format: Format) -> str:

@@ -79,15 +79,8 @@ class KernelMemory:
         self._boot_types = structures.layout(target)
         self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
         self._marks: list[tuple[int, int, int]] = []
-        image = self.image
-        text, stop = image.address("zs_text_start"), image.address("zs_stop")
-        data, data_end = image.address("zs_data_start"), image.address("zs_data_end")
-        self._end = data_end - RAM_BASE
-        self._map(text, text - RAM_BASE, stop + _ALIGN - text, execute=True)
-        self._map(data, data - RAM_BASE, data_end - data, write=True)
-        self._mark(text - RAM_BASE, stop + _ALIGN - text, CODE)
-        self._mark(data - RAM_BASE, data_end - data, OTHER)
-
+        self._end = self.image.address("zs_data_end") - RAM_BASE
+        self._map_image()
         stack = self._place(_STACK, STACK)
         self.percpu = self._place(sizes.cpus * _ALIGN, STATE)
         self.task = self._place(sizes.cpus * _ALIGN, STATE)
@@ -116,7 +109,7 @@ class KernelMemory:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         self._mapping = mmap.mmap(-1, self.size, flags=flags)
         self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
-        for start, content in image.sections.values():
+        for start, content in self.image.sections.values():
             if start >= RAM_BASE:
                 offset = start - RAM_BASE
                 self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
@@ -126,6 +119,15 @@ class KernelMemory:
         self._set_variables()
 
     # Where things are.
+
+    def _map_image(self) -> None:
+        image = self.image
+        text, stop = image.address("zs_text_start"), image.address("zs_stop")
+        data, data_end = image.address("zs_data_start"), image.address("zs_data_end")
+        self._map(text, text - RAM_BASE, stop + _ALIGN - text, execute=True)
+        self._map(data, data - RAM_BASE, data_end - data, write=True)
+        self._mark(text - RAM_BASE, stop + _ALIGN - text, CODE)
+        self._mark(data - RAM_BASE, data_end - data, OTHER)
 
     def _take(self, size: int) -> int:
         start = (self._end + 2 * _ALIGN - 1) // _ALIGN * _ALIGN

@@ -24,7 +24,7 @@ from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
-from zsemu.reports.reproduce import check_command, command, digest, needs
+from zsemu.reports.reproduce import check_command, command, digest, needs, provenance
 from zsemu.reports.tables import times
 from zsemu.results.document import Document
 
@@ -91,7 +91,7 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "trouble": tables.trouble,
         "violations": tables.violations(document),
         "definitions": tables.definitions(document, matrix.base, split=True),
-        "provenance": tables.provenance(document),
+        "provenance": provenance(document),
         "needs": needs(document),
         "command": command(document, matrix.base, f"{matrix.name}.json"),
         "digest": digest(document),

@@ -23,6 +23,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.reports.kernel_text import kernels
+from zsemu.reports.reproduce import provenance
 from zsemu.results.document import Document, Record
 
 INTACT: Final = "intact"
@@ -408,44 +409,6 @@ def repeats(document: Document) -> list[str]:
         f"{', '.join(repeat)}: a rep-prefixed instruction is one, however much it moves:"
         " compare bytes, not instructions, where strategies copy or swap."
     ]
-
-
-def provenance(document: Document) -> list[str]:
-    """Say what made the figures, a paragraph each."""
-    made = document.provenance
-    compilers = made.compilers
-    versions = list(dict.fromkeys(one.version for one in compilers.values()))
-    flags = {arch: _whole_flags(one.flags) for arch, one in compilers.items()}
-    common = [f for f in next(iter(flags.values())) if all(f in each for each in flags.values())]
-    lines = [
-        f"zsemu {made.zsemu}, Unicorn {made.unicorn}, compiler {', '.join(versions)}",
-        "CPU models: " + ", ".join(f"{arch} {model}" for arch, model in made.cpu_models.items()),
-        "flags: " + " ".join(common),
-    ]
-    for arch, each in flags.items():
-        special = [flag for flag in each if flag not in common]
-        if special:
-            lines.append(f"flags of {arch}: {' '.join(special)}")
-    for name, source in made.traces.items():
-        what = [f"sha256 {source.sha256[:16]}", source.recorded_on, source.geometry]
-        lines.append(f"trace {name}: {', '.join([*what, *filter(None, [source.provenance])])}")
-    lines += [f"strategy {name}: sha256 {digest[:16]}" for name, digest in made.strategies.items()]
-    for name, builds in made.kernels.items():
-        for arch, build in builds.items():
-            what = [f"sha256 {build.sha256[:16]}", build.compiler, f"CPU {build.cpu_model}"]
-            lines.append(f"object {name} of {arch}: {', '.join(filter(None, what))}")
-    return lines
-
-
-def _whole_flags(flags: Sequence[str]) -> list[str]:
-    """Join each flag with its argument: ``-target`` and its triple become one."""
-    whole: list[str] = []
-    for flag in flags:
-        if whole and not flag.startswith("-"):
-            whole[-1] += f" {flag}"
-        else:
-            whole.append(flag)
-    return whole
 
 
 def _wrapped(lines: Iterable[str], width: int) -> str:
