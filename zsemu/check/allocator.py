@@ -26,7 +26,7 @@ SLOTS: Final = Suite("every slot", "", 4096)
 SEQUENCES: Final = Suite("sequences with compaction and migration", "", 4096, search=True)
 """random operations on two CPUs, with zs_compact() and migrations of pages between them"""
 LIMITS: Final = Suite("limits", "", 4096)
-"""sizes 0 and more than a page, and page allocation that fails at every step"""
+"""sizes 0, 1, a page and more than that, and page allocation that fails at every step"""
 SUITES: Final = (SLOTS, SEQUENCES, LIMITS)
 ALLOCATOR_CHECKS: Final = (*CHECKS, violations.PLACEMENT, violations.ALLOCATOR)
 """what can fail: kinds of violation"""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a kernel's allocator is put through beside traces: slots, sequences, limits, failures."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -78,7 +79,13 @@ def sequence(geometry: Geometry, seed: int, number: int) -> list[Step]:
 
 def limits(geometry: Geometry) -> list[Step]:
     """Allocate sizes at the limits, and without pages, while other objects are alive."""
-    ordinary = operations(geometry, 1, 300)
+    extreme = [
+        Step(action, number, length)
+        for number, length in enumerate((1, geometry.page_size))
+        for action in ("allocate", "write", "update", "read")
+    ]
+    others = operations(geometry, 1, 300)
+    ordinary = [*extreme, *(replace(step, object=step.object + 2) for step in others)]
     used = {step.length for step in ordinary if step.action == "allocate"}
     probes = [Step("refuse"), Step("refuse", length=geometry.page_size + 1)]
     # At every step of building a zspage: of a class of more pages than there are.
