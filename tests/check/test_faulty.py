@@ -31,6 +31,7 @@ CHECKS = (
     violations.STRAY,
     violations.FAULT,
     violations.ENDLESS,
+    violations.HALTS,
     violations.SPANS,
     violations.MISALIGNED,
     violations.STALE,

@@ -18,6 +18,12 @@ _IN_SECOND = """	zs_copy(area->buffer + first, zs_page_address(zspage, loc->page
 _OUT_SECOND = """	zs_copy(zs_page_address(zspage, loc->page + 1), area->buffer + first,
 		zspage->class_size - first);
 """
+_HALT = """#if defined(__x86_64__) || defined(__i386__)
+	asm volatile("hlt");
+#else
+	asm volatile("wfi");
+#endif
+"""
 
 FAULTS = (
     Faulty(
@@ -120,6 +126,14 @@ FAULTS = (
         "copy",
         ((_IN_SECOND, _IN_SECOND.replace("- first)", "- first + PAGE_SIZE)")),),
         violations.FAULT,
+        cases.once,
+        in_traces=True,
+    ),
+    Faulty(
+        "halting-map",
+        "copy",
+        ((_IN_FIRST, _HALT + _IN_FIRST),),
+        violations.HALTS,
         cases.once,
         in_traces=True,
     ),

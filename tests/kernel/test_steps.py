@@ -9,11 +9,12 @@ from kernel.objects import ALLOCATOR, compiled
 from zsemu.check import allocator
 from zsemu.cli import main
 from zsemu.errors import ZsemuError
+from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.kernel import exercise, steps
 from zsemu.kernel.steps import Step
 from zsemu.kernel.strategy import KernelStrategy, strategy
-from zsemu.replay.violations import WRONG_BYTES
+from zsemu.replay.violations import HALTS, WRONG_BYTES
 from zsemu.zsmalloc.geometry import geometry
 
 GEOMETRY = geometry("chain-8")
@@ -131,3 +132,24 @@ def test_a_copy_of_too_few_bytes(
     good = compiled(tmp_path / "good", arch)
     assert main(["check", str(good), *command[2:]]) == 0
     assert capsys.readouterr().out == f"{arch} zsmalloc.o: all checks hold\n"
+
+
+WAITS = """
+#if defined(__x86_64__) || defined(__i386__)
+	asm volatile("hlt");
+#else
+	asm volatile("wfi");
+#endif
+"""
+
+
+@pytest.mark.parametrize("arch", target_names())
+def test_an_object_that_waits_for_an_interrupt(arch: str, tmp_path: Path) -> None:
+    text = ALLOCATOR.read_text()
+    path = compiled(tmp_path, arch, text.replace(SHORT, WAITS + SHORT))
+    mine = strategy(str(path))
+    assert isinstance(mine, KernelStrategy)
+    (failure,) = allocator.check(target(arch), mine, allocator.SLOTS).failures
+    assert failure.check == HALTS
+    assert failure.violation.instruction.split()[0] in ("hlt", "wfi")
+    assert len(failure.case) <= 5

@@ -24,6 +24,7 @@ MUST_HOLD: Final = (
     violations.STRAY,
     violations.FAULT,
     violations.ENDLESS,
+    violations.HALTS,
     violations.SPANS,
     violations.MISALIGNED,
     violations.STALE,

@@ -73,12 +73,17 @@ class Machine:
         self._run(memory.image.address("zs_start_boot"))
         self._last_entries = self._entries()
 
-    def drive(self) -> None:
-        """Run ``zs_driver`` over the batch in memory; Fault if the guest cannot go on."""
+    def drive(self) -> bool:
+        """Run ``zs_driver`` over the batch in memory; return whether it returned.
+
+        It does not if a hook stops the CPU, or an instruction such as x86's ``hlt``. Fault if the
+        guest cannot go on.
+        """
         if self._entries() != self._last_entries:
             self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
         self._run(self._driver)
         self._last_entries = self._entries()
+        return bool(self.uc.reg_read(self.memory.target.pc) == self._stop)
 
     def _entries(self) -> bytes:
         """Return the windows' page table."""

@@ -45,7 +45,8 @@ def run(memory: KernelMemory, machine: Machine, *kinds: Kind, length: int = 0) -
     ops["object"] = np.arange(len(kinds))
     control = memory.batch
     control["first"], control["last"], control["stop_at"] = 0, len(kinds), StopAt.NEVER
-    machine.drive()
+    if not machine.drive():
+        raise Fault("it waits for an interrupt, and none comes")
 
 
 def complaint(memory: KernelMemory) -> str:

@@ -61,10 +61,18 @@ class _Counts(ctypes.Structure):
     )
 
 
+HALTED: Final = -1
+"""what alternate() returns if a machine waits for an interrupt"""
+
+
 class _Control(ctypes.Structure):
     """``struct control``."""
 
-    _fields_ = tuple((name, _pointer) for name in ("first", "last", "current", "stop_at", "done"))
+    _fields_ = (
+        *((name, _pointer) for name in ("first", "last", "current", "stop_at", "done")),
+        *((name, _pointer) for name in ("start", "read")),
+        ("pc", ctypes.c_uint64),
+    )
 
 
 @cache
@@ -199,6 +207,8 @@ def alternate(
 ) -> int:
     """Run the batch in memory on two machines in turn; return Unicorn's error, 0 for none.
 
+    HALTED if one waits for an interrupt.
+
     ``observed``, shape (n,), says afterwards which operations the slow one has run.
     """
     memory = fast._memory
@@ -206,6 +216,9 @@ def alternate(
     for name in ("first", "last", "current", "stop_at"):
         setattr(control, name, memory.batch[name].ctypes.data)
     control.done = observed.ctypes.data
+    control.start = ctypes.cast(uclib.uc_emu_start, ctypes.c_void_p).value
+    control.read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
+    control.pc = memory.target.pc
     image = memory.image
     error = build_library().alternate(
         ctypes.byref(fast.raw),
@@ -213,7 +226,6 @@ def alternate(
         ctypes.byref(slow.raw),
         slow_machine.uc._uch,
         ctypes.byref(control),
-        ctypes.cast(uclib.uc_emu_start, ctypes.c_void_p),
         ctypes.c_uint64(image.address("zs_start_driver")),
         ctypes.c_uint64(image.address("zs_stop")),
     )

@@ -17,7 +17,7 @@ from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.structures import Mode, StopAt
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import Kind
-from zsemu.kernel.hooks import TOO_LONG, Hooks, alternate
+from zsemu.kernel.hooks import HALTED, TOO_LONG, Hooks, alternate
 from zsemu.kernel.judgement import Judge
 from zsemu.kernel.memory import KernelMemory, KernelSizes
 from zsemu.kernel.operations import LiveObjects, Operations, some
@@ -39,6 +39,8 @@ _SCOPES: Final = np.array(
 )
 _OBSERVED, _FAST = 0, 1
 """shapes in the records: what is never known to the guest's driver, and what always is"""
+_RUNS: Final = "it does not return"
+_WAITS: Final = "it waits for an interrupt, and none comes"
 _LEAST: Final = 64
 """pages that a run has beside those that the model needs"""
 
@@ -201,10 +203,12 @@ class KernelRun:
             self.fast_stop = int(batch.index[0])
         self.judge.complaints(batch)
         pc = int(machine.uc.reg_read(memory.target.pc))
-        if error:
+        if error == HALTED:
+            self.judge.add(violations.HALTS, _WAITS, batch, row, pc=self.judge.call(pc))
+        elif error:
             self.judge.fault(error, pc, batch, row)
         else:
-            self.judge.add(violations.ENDLESS, "it does not return", batch, row, pc=pc)
+            self.judge.add(violations.ENDLESS, _RUNS, batch, row, pc=pc)
         raise _Stopped
 
     # The end.
@@ -250,7 +254,7 @@ class KernelRun:
         control["first"], control["last"], control["stop_at"] = 0, len(kinds), StopAt.NEVER
         memory.state["logged"] = 0
         try:
-            self._fast.drive()
+            returned = self._fast.drive()
         except Fault as fault:
             self.judge.complaints(None, action)
             pc = int(self._fast.uc.reg_read(memory.target.pc))
@@ -258,6 +262,14 @@ class KernelRun:
             self.judge.fault(error, pc, None, 0, action)
             raise _Stopped from fault
         self.judge.complaints(None, action)
+        if not returned:
+            pc = int(self._fast.uc.reg_read(memory.target.pc))
+            endless = self.fast_hooks.raw.exhausted == TOO_LONG
+            if endless:
+                self.judge.add(violations.ENDLESS, _RUNS, pc=pc, action=action)
+            else:
+                self.judge.add(violations.HALTS, _WAITS, pc=self.judge.call(pc), action=action)
+            raise _Stopped
         return ops
 
     def complain(self, detail: str, action: str) -> None:

@@ -105,9 +105,9 @@ class Machines:
         control = self.memory.batch
         control["first"], control["last"] = some
         control["stop_at"] = stop_at
-        fault = None
+        fault, returned = None, False
         try:
-            machine.drive()
+            returned = machine.drive()
         except Fault as found:
             fault = found
         at = int(control["current"][0])
@@ -121,6 +121,9 @@ class Machines:
             greedy = hooks.stopped == TOO_MUCH_MEMORY
             what = "touches more memory than any object has" if greedy else "does not return"
             raise Stopped(at, violations.ENDLESS, f"{hooks.phase} {what}", pc)
+        if not returned:
+            detail = f"{hooks.phase} waits for an interrupt, and none comes"
+            raise Stopped(at, violations.HALTS, detail, pc)
         if at < len(batch.index) and batch.ops["error"][at]:
             detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
             raise Stopped(at, violations.SPANS, detail, self.image.address("zs_map_object"))

@@ -13,6 +13,8 @@ LINK: Final = "free-list link changed"
 STRAY: Final = "stray store"
 FAULT: Final = "fault"
 ENDLESS: Final = "endless loop"
+HALTS: Final = "halts"
+"""the CPU waits for an interrupt, which never comes"""
 SPANS: Final = "wrong spans"
 MISALIGNED: Final = "unaligned access"
 STALE: Final = "missing TLB invalidate"
@@ -22,7 +24,7 @@ PLACEMENT: Final = "placement"
 ALLOCATOR: Final = "allocator"
 """a kernel's allocator fails, or breaks a list, a lock, a reference count or another rule"""
 
-ENDS: Final = (FAULT, ENDLESS, SPANS)
+ENDS: Final = (FAULT, ENDLESS, HALTS, SPANS)
 """kinds after which a replay cannot go on"""
 
 FINAL_READ: Final = "final read"

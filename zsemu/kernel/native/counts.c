@@ -338,30 +338,41 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 struct control {
 	void *first, *last, *current, *stop_at;
 	uint8_t *observed;	/* by operation: which machine ran it */
+	/* Unicorn's functions, and its number of the program counter */
+	int (*start)(void *uc, uint64_t begin, uint64_t until,
+		     uint64_t timeout, size_t count);
+	int (*read)(void *uc, int reg, void *value);
+	uint64_t pc;
 };
 
-typedef int (*emu_start)(void *uc, uint64_t begin, uint64_t until,
-			 uint64_t timeout, size_t count);
+#define HALTED	(-1)	/* it waits for an interrupt: the driver did not return */
 
 /*
  * Runs a batch: the fast machine up to an operation whose shape is new, the
  * observing one up to an operation whose shape is not, and so on. Returns
- * Unicorn's error, with the operation in control->current.
+ * Unicorn's error or HALTED, with the operation in control->current.
  */
 int alternate(struct counts *fast, void *fast_uc, struct counts *slow,
-	      void *slow_uc, struct control *control, emu_start start,
-	      uint64_t begin, uint64_t until)
+	      void *slow_uc, struct control *control, uint64_t begin,
+	      uint64_t until)
 {
 	uint64_t bits = fast->word_bits, at = load(control->first, bits);
 	uint64_t last = load(control->last, bits), from, turn = 0;
 	int error = 0;
 
 	while (at < last && !error && !fast->exhausted && !slow->exhausted) {
+		void *uc = turn ? slow_uc : fast_uc;
+		uint64_t pc = 0;
+
 		from = at;
 		store(control->first, bits, at);
 		store(control->stop_at, bits, turn);
-		error = start(turn ? slow_uc : fast_uc, begin, until, 0, 0);
+		error = control->start(uc, begin, until, 0, 0);
 		at = load(control->current, bits);
+		control->read(uc, control->pc, &pc);
+		if (!error && pc != until && !fast->exhausted &&
+		    !slow->exhausted)
+			return HALTED;
 		while (turn && from < at)
 			control->observed[from++] = 1;
 		turn = !turn;
