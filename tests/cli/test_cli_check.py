@@ -127,6 +127,27 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, captured.out, captured.err
 
 
+def test_the_first_failure_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (fault,) = (fault for fault in FAULTS if fault.name == "endless-map")
+    bad = str(fault.write(tmp_path))
+    arguments = (bad, "--arch", "i386", "-k", "4 KiB", "--jobs", "1", "--geometry", "2012,chain-4")
+    status, out, err = run(capsys, *arguments)
+    assert status == 1
+    assert "2 of 4 suites failed" in out or "4 of 4 suites failed" in out
+    says = r"zsemu: first failure, i386 endless-map\.c \(.*\): endless loop: operation \d+ .*\n"
+    assert re.fullmatch(says, err)
+    status, out, err = run(capsys, *arguments, "--fail-fast")
+    assert status == 1
+    assert "1 of 1 suites failed" in out
+    assert re.fullmatch(says, err)
+    status, out, err = run(capsys, *arguments, "--fail-fast", "--format", "ktap")
+    assert (status, err) == (1, "")
+    ((arch,),) = (ktap.parse(out),)
+    assert [len(test.tests) for test in arch.tests] == [1]
+
+
 @pytest.mark.parametrize("format", ["text", "ktap", "junit"])
 def test_good_strategies_pass(format: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(

@@ -17,13 +17,13 @@ from zsemu.cli.options import (
     page_sizes,
     values,
 )
-from zsemu.cli.terminal import emit, width
+from zsemu.cli.terminal import emit, note, width
 
 FAILED: Final = 1
 
 
 if TYPE_CHECKING:
-    from zsemu.check.findings import Findings, Request
+    from zsemu.check.findings import Findings, Request, Result
     from zsemu.guest.strategies import Strategy
     from zsemu.guest.targets import Target
 
@@ -85,6 +85,12 @@ Case = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="Of the sequences: another one, others.")
 ]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast", help="End with the first suite that fails; which that is depends on time."
+    ),
+]
 
 
 def check(
@@ -98,6 +104,7 @@ def check(
     case: Case = None,
     seed: Seed = 0,
     cc: Compiler = "zig",
+    fail_fast: FailFast = False,
 ) -> None:
     """Prove strategies right on every architecture, or show the smallest case in which they fail.
 
@@ -133,10 +140,28 @@ def check(
     )
     doctor.ensure(chosen)
     with bar() as watch:
-        findings = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
+        first = _First(fail_fast, format == Format.TEXT)
+        jobs = jobs or os.cpu_count() or 1
+        findings = run(request, jobs=jobs, watch=watch, failed=first.heard)
     emit(_written(findings, request, format))
     if not findings.passed:
         raise typer.Exit(FAILED)
+
+
+class _First:
+    """Tells the first failure as soon as it is there: the whole report may take minutes."""
+
+    def __init__(self, ends: bool, told: bool) -> None:
+        """Take whether nothing more is checked after it, and whether it is told at all."""
+        self._ends, self._told = ends, told
+
+    def heard(self, result: "Result") -> bool:
+        """Hear of a suite that failed; return whether that is enough."""
+        if self._told:
+            where = f"{result.arch} {result.strategy} ({result.suite})"
+            note(f"zsemu: first failure, {where}: {result.failures[0].violation}\n")
+        self._told = False
+        return self._ends
 
 
 def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Strategy]]":

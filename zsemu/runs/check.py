@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cells of a check: every suite of every strategy on every architecture, in parallel."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from zsemu.check import allocator
@@ -104,8 +104,17 @@ def _tasks(cells: dict[str, _Cell]) -> dict[str, tuple[str, ...]]:
     return dict(sorted(tasks.items(), key=lambda task: -sizes[task[1][0]]))
 
 
-def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings:
+def run(
+    request: Request,
+    *,
+    jobs: int,
+    watch: Stages | None = None,
+    failed: Callable[[Result], bool] | None = None,
+) -> Findings:
     """Check everything asked for, cells in parallel; the order of the results is fixed.
+
+    ``failed`` is called with every result that has failures as soon as it is there. If it returns
+    True, nothing more is checked, and only what is done by then is among the findings.
 
     ZsemuError if nothing has a name that ``request.only`` asks for, an image does not build, or a
     worker dies.
@@ -117,6 +126,11 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings
             f" the suites are: {'; '.join(suite.name for suite in request.suites)}; {PROPERTIES}"
         )
     watch = watch or Stages()
+
+    def enough(outcomes: list[Result | list[Property]]) -> bool:
+        broken = [one for one in outcomes if isinstance(one, Result) and one.failures]
+        return failed is not None and any(failed(one) for one in broken)
+
     with Pool(jobs, request) as pool:
         images = _images(request, cells.values())
         watch.stage("building", len(images))
@@ -128,14 +142,16 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings
             _run,
             {task: tuple(cells[name] for name in names) for task, names in tasks.items()},
             watch,
+            enough,
         )
     found: dict[str, Result | list[Property]] = {}
-    for task, names in tasks.items():
-        found |= dict(zip(names, done[task], strict=True))
+    for task, outcomes in done.items():
+        found |= dict(zip(tasks[task], outcomes, strict=True))
     results: list[Result] = []
     properties: Properties = {}
     for cell, (arch, name, _) in cells.items():
-        outcome = found[cell]
+        if (outcome := found.get(cell)) is None:
+            continue
         if isinstance(outcome, Result):
             results.append(outcome)
         else:

@@ -195,13 +195,16 @@ class Pool(Generic[_Context]):
         function: Callable[[_Context, _Argument, Report], _Result],
         tasks: Mapping[str, _Argument],
         watch: Watch | None = None,
+        enough: Callable[[_Result], bool] | None = None,
     ) -> dict[str, _Result]:
         """Call ``function(context, argument, report)`` for every task, each in some worker.
 
         ``tasks`` maps names, which progress and errors show, to arguments, and is begun in its
         order. The results have the names and the order of the tasks. pickle must be able to name
-        ``function``. If tasks raise ZsemuError, no further task is begun, and the error of the
-        first of them in order is raised. ZsemuError also if a worker dies.
+        ``function``. ``enough`` is called with each result as soon as it is there; once it says so,
+        what still runs is given up, and only the results so far are returned. If tasks raise
+        ZsemuError, no further task is begun, and the error of the first of them in order is raised.
+        ZsemuError also if a worker dies.
         """
         watch = watch or Watch()
         names = list(tasks)
@@ -231,6 +234,9 @@ class Pool(Generic[_Context]):
                 else:
                     results[index] = value
                     watch.finished(names[index])
+                    if enough and enough(value):
+                        self.close()
+                        return {names[each]: results[each] for each in sorted(results)}
             # A task that is earlier in order may still fail.
             if failures and not any(index < min(failures) for index, _ in busy.values()):
                 raise failures[min(failures)]
