@@ -155,8 +155,19 @@ def _beginnings(facts: KernelFacts, some: list[Step], violation: Violation) -> I
 
 
 def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) -> list[Violation]:
-    """Return violations, of which the first wrong byte names the store that made it wrong."""
+    """Return violations that name instructions of the object.
+
+    The first wrong byte names the store that made it wrong; a stop in a stand-in, the call of it.
+    """
+    image, own = facts.linked.image, facts.linked.own
     found = list(done.violations)
+    for number, one in enumerate(found):
+        symbol = image.symbols.get(one.pc.partition("+")[0])
+        if one.kind in violations.ENDS and symbol and symbol.address not in own:
+            called = steps.caller(facts, some, order)
+            if called:
+                detail = f"{one.detail}, in a stand-in: {one.pc}"
+                found[number] = replace(one, detail=detail, pc=called[0], instruction=called[1])
     at = next((n for n, one in enumerate(found) if one.kind == violations.WRONG_BYTES), None)
     if at is None:
         return found

@@ -155,6 +155,7 @@ class _Run(KernelRun):
         super().__init__(facts, replace(placed, bounds=bounds), seed=order)
         self._between = between
         self._stored: int | None = None
+        self._behind = 0
         self.culprit: int | None = None
         """pc of the last store into what is watched, up to the end of the steps"""
 
@@ -194,6 +195,10 @@ class _Run(KernelRun):
         if (int(state["pages_out"][0]), int(state["objects_out"][0])) != before:
             self.complain(f"zs_malloc() {why} leaks", "allocate")
 
+    def last_call(self) -> int | None:
+        """Return the pc of the object's call into what runs beside it, once watch() is called."""
+        return self.judge.call(self._behind) if self._behind else None
+
     def watch(self, address: int) -> None:
         """Find out which instruction of the object stores last into a byte of the linear map.
 
@@ -206,14 +211,12 @@ class _Run(KernelRun):
         driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
         arena = self.memory.offset(address) - self.memory.arena
         buffers = 0 <= arena < self.sizes.arena
-        behind = 0
 
         def block(uc: unicorn.Uc, start: int, size: int, _: object) -> None:
-            nonlocal behind
             if start in text:
-                behind = start + size
+                self._behind = start + size
             elif start in driver:
-                behind = 0
+                self._behind = 0
 
         def store(
             machine: Machine, uc: unicorn.Uc, access: int, at: int, size: int, *_: object
@@ -223,8 +226,8 @@ class _Run(KernelRun):
             pc = int(uc.reg_read(machine.memory.target.pc))
             if pc in text:
                 self._stored = pc
-            elif behind:
-                self._stored = self.judge.call(behind)
+            elif self._behind:
+                self._stored = self.last_call()
             elif not buffers:
                 self._stored = None
 
@@ -257,6 +260,15 @@ def culprit(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str,
     if one.culprit is None:
         return None
     return one.judge.place(one.culprit), facts.linked.image.disassemble(one.culprit)
+
+
+def caller(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, str] | None:
+    """Return which call of the object's the guest was in when it could not go on; as culprit()."""
+    one = _Run(facts, steps, order)
+    one.watch(one.memory.virtual(one.memory.pool))
+    if one.go() or (call := one.last_call()) is None:
+        return None
+    return one.judge.place(call), facts.linked.image.disassemble(call)
 
 
 # Text.
