@@ -25,14 +25,14 @@ from zsemu import counts
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.kernel import counts as kernel_counts
+from zsemu.kernel.exercise import slots
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.replay import KernelReplay
-from zsemu.kernel.steps import Step, as_trace
+from zsemu.kernel.steps import as_trace
 from zsemu.kernel.strategy import KernelStrategy, strategy
-from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
+from zsemu.replay.placed_trace import place_in_memory
 from zsemu.replay.replay import Replay
 from zsemu.traces.operation import Operation
-from zsemu.zsmalloc.geometry import Geometry
 
 FILE: Final = Path(__file__).parent / "kernels.csv"
 OURS: Final = "copy-modes"
@@ -70,22 +70,6 @@ class Row:
     """bytes that the kernel does"""
 
 
-def _placed(geometry: Geometry, mode: str) -> PlacedTrace:
-    """Return a trace that maps every slot of every class once."""
-    steps: list[Step] = []
-    number = 0
-    for size in geometry.classes:
-        length = min(size.size - size.header, geometry.page_size)
-        if length + geometry.header > size.size and not size.huge:
-            continue
-        mine = range(number, number + size.objects)
-        number += size.objects
-        steps += [Step("allocate", one, length) for one in mine]
-        steps += [Step(mode, one, length) for one in mine]
-        steps += [Step("free", one) for one in mine]
-    return place_in_memory(as_trace(steps, geometry, f"every slot, {mode}"), geometry)
-
-
 def _sum(sums: NDArray[np.int64], phases: tuple[str, ...], scope: int) -> NDArray[np.int64]:
     """Return what map and unmap cost: columns, and before them the kinds of code if there are."""
     total: NDArray[np.int64] = sums[scope, [phases.index(name) for name in _PHASES]].sum(axis=0)
@@ -100,7 +84,8 @@ def _moved(row: NDArray[np.int64], columns: tuple[str, ...], region: str) -> int
 def rows(facts: KernelFacts, kernel: str, mode: str) -> Iterator[Row]:
     """Replay both, and return the row of spanning objects and that of others."""
     arch = facts.linked.image.target.name
-    placed = _placed(facts.geometry, mode)
+    steps = slots(facts.geometry, ((mode, 0),))
+    placed = place_in_memory(as_trace(steps, facts.geometry), facts.geometry)
     ours = Replay(image(target(arch), OURS), placed).run()
     theirs = KernelReplay(facts, placed).run()
     assert ours.violation_count == theirs.violation_count == 0, theirs.violations

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a kernel's allocator is put through beside traces: slots, sequences, limits, failures."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,15 +11,14 @@ from zsemu.kernel.steps import Step
 from zsemu.zsmalloc.geometry import Geometry
 
 _USES: Final = ("read", "write", "update")
+_EACH: Final = (("write", 1), ("update", 0), ("read", 0))
+"""uses of a slot, and the CPU of each: zspages are filled on one CPU and looked at on the other"""
 _EVERY: Final = 40
 """operations of a sequence between which pages are moved"""
 
 
-def slots(geometry: Geometry) -> list[Step]:
-    """Fill a zspage of every class, and map every slot in every mode.
-
-    Zspages are filled on one CPU and looked at on the other.
-    """
+def slots(geometry: Geometry, uses: Sequence[tuple[str, int]] = _EACH) -> list[Step]:
+    """Fill a zspage of every class, map every slot for each use, and free all."""
     steps: list[Step] = []
     number = 0
     for size in geometry.classes:
@@ -28,7 +28,7 @@ def slots(geometry: Geometry) -> list[Step]:
         mine = range(number, number + size.objects)
         number += size.objects
         steps += [Step("allocate", one, length) for one in mine]
-        for use, cpu in (("write", 1), ("update", 0), ("read", 0)):
+        for use, cpu in uses:
             steps += [Step(use, one, length, cpu) for one in mine]
         steps += [Step("free", one, cpu=1) for one in mine]
     return steps

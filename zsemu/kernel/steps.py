@@ -44,7 +44,6 @@ from zsemu.traces.trace import Metadata, Trace
 from zsemu.zsmalloc.geometry import Geometry
 
 _OPERATIONS: Final = {one.name.lower(): one for one in Operation}
-_ACTIONS: Final = ("compact", "migrate", "refuse")
 _ENOMEM, _EINVAL, _ENOSPC = 12, 22, 28
 
 _HEAD: Final = re.compile(r"allocator page-order (\d+)")
