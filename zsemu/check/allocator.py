@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from zsemu.check.findings import Failure, Result
-from zsemu.check.shrinking import smallest
+from zsemu.check.shrinking import firsts, smallest
 from zsemu.check.suites import CHECKS, Suite
 from zsemu.guest.targets import Target
 from zsemu.kernel import exercise, steps
@@ -54,12 +54,10 @@ def _do(facts: KernelFacts, some: Sequence[Step], order: int) -> Done:
     """Do steps; if all are operations as traces have them, placement is compared, too."""
     if any(not step.operates for step in some):
         judge = steps.run(facts, some, order)
-    else:
-        trace = steps.as_trace(some, facts.geometry)
-        replay = KernelReplay(facts, place_in_memory(trace, facts.geometry), seed=order)
-        replay.run()
-        judge = replay.judge
-    return Done(judge.violations, judge.count)
+        return Done(judge.violations, judge.count)
+    trace = steps.as_trace(some, facts.geometry)
+    outcome = KernelReplay(facts, place_in_memory(trace, facts.geometry), seed=order).run()
+    return Done(outcome.violations, outcome.violation_count)
 
 
 def check(target: Target, strategy: KernelStrategy, suite: Suite, *, seed: int = 0) -> Result:
@@ -107,19 +105,12 @@ def run_case(target: Target, strategy: KernelStrategy, path: Path) -> Done:
 def _failures(facts: KernelFacts, some: list[Step], order: int, done: Done) -> list[Failure]:
     """Return what failed, in the order of ALLOCATOR_CHECKS, each with its smallest case."""
     found: dict[str, Failure] = {}
-    for check, violation in _firsts(done.violations).items():
+    for check, violation in firsts(done.violations).items():
         if check not in found:
             case, shown = _smallest(facts, some, order, violation)
-            for name, one in _firsts(shown).items():
+            for name, one in firsts(shown).items():
                 found.setdefault(name, Failure(name, one, steps.lines(case, order)))
     return [found[check] for check in ALLOCATOR_CHECKS if check in found]
-
-
-def _firsts(found: Iterable[Violation]) -> dict[str, Violation]:
-    firsts: dict[str, Violation] = {}
-    for violation in found:
-        firsts.setdefault(check_of(violation), violation)
-    return firsts
 
 
 def _smallest(

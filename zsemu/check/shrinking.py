@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Shrink a violation to the smallest list of operations found that shows the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -131,19 +131,25 @@ def _shrink(
     ]
 
 
+def firsts(violations: Iterable[Violation]) -> dict[str, Violation]:
+    """Return the first violation of each check."""
+    found: dict[str, Violation] = {}
+    for violation in violations:
+        found.setdefault(check_of(violation), violation)
+    return found
+
+
 def failures(
     image: Image, whole: PlacedTrace, promises: tuple[str, ...], outcome: Outcome
 ) -> list[Failure]:
     """Return what failed; a violation may hide another kind, which its smallest case shows."""
-    firsts: dict[str, Violation] = {}
-    for violation in outcome.violations:
-        firsts.setdefault(check_of(violation), violation)
+    first = firsts(outcome.violations)
     failures: dict[str, Failure] = {}
-    for check, violation in firsts.items():
+    for check, violation in first.items():
         case, shown = _shrink(image, whole, promises, violation)
         for one in shown:
             name = check_of(one)
-            if name == check or name not in firsts:
+            if name == check or name not in first:
                 failures.setdefault(name, Failure(name, one, case))
     return in_order(failures)
 
