@@ -77,15 +77,19 @@ def task(plan: Plan, cell: PlannedCell) -> Task:
     source = TraceSource(str(trace.path.resolve()), trace.name, len(trace), plan.trace_digest)
     if not strategy.own:
         return Task(cell.key, source, strategy.name, ())
-    around = ""
+    files, around = _files(strategy, cell.arch), ""
     if isinstance(strategy, KernelStrategy):
-        files = kernel_files(strategy.object(cell.arch))
         around = f"{strategy.name}=%s{'+lse' if strategy.lse else ''}"
-    else:
-        files = strategy_files(strategy)
     base = Path(os.path.commonpath([path.parent for path in files]))
     content = tuple((str(path.relative_to(base)), path.read_bytes()) for path in files)
     return Task(cell.key, source, str(files[0]), content, around)
+
+
+def _files(strategy: Strategy, arch: str) -> list[Path]:
+    """Return the files of a user's strategy that an architecture needs."""
+    if isinstance(strategy, KernelStrategy):
+        return kernel_files(strategy.object(arch))
+    return strategy_files(strategy)
 
 
 # In the worker.
@@ -177,10 +181,7 @@ def find_strategy(task: Task) -> Strategy:
     content = [each for _, each in task.files]
     if Path(task.strategy).is_file():
         found = _own(task, Path(task.strategy))
-        if isinstance(found, KernelStrategy):
-            there = kernel_files(found.object(task.key["arch"]))
-        else:
-            there = strategy_files(found)
+        there = _files(found, task.key["arch"])
         if [each.read_bytes() for each in there] == content:
             return found
     state = hashlib.sha256()
