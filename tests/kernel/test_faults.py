@@ -31,6 +31,10 @@ FAULTS = {
         r"obj_free\(class->size, obj\);(\s+fullness = fix)",
         r"obj_free(class->size + 16, obj);\1",
     ),
+    "a migration that forgets the second page": (
+        r"(\treplace_sub_page\(class, zspage, newpage, page\);)",
+        r"\tif (page == get_first_page(zspage))\n\t\1",
+    ),
     "a migration that forgets objects": (
         r"(obj_idx\);\s+)(record_obj\(handle, new_obj\);)",
         r"\1if (addr == s_addr + offset) \2",
