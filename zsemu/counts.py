@@ -48,8 +48,17 @@ COLUMNS: Final = (
     *(f"class_{name}" for name in CLASSES),
     *(f"{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
-CHECKS: Final = ("stores_reading", "stores_outside", "left", "leaked", "unaligned")
-"""columns that follow the counts in a row: what an operation did that a promise may exclude"""
+CHECKS: Final = (
+    "stores_reading",
+    "stores_outside",
+    "left",
+    "leaked",
+    "unaligned",
+    "slack_loaded",
+    "unwritten_loaded",
+)
+"""columns that follow the counts in a row: what an operation did that a promise may exclude, or
+that a property of the strategy says"""
 ROW: Final = (*COLUMNS, *CHECKS)
 INSTRUCTIONS: Final = COLUMNS.index("instructions")
 LINE: Final = 64

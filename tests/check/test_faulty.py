@@ -29,6 +29,7 @@ CHECKS = (
     violations.HEADER,
     violations.LINK,
     violations.STRAY,
+    violations.STRAY_LOAD,
     violations.FAULT,
     violations.ENDLESS,
     violations.HALTS,

@@ -43,6 +43,17 @@ KNOWN = {
 }
 """what does not hold"""
 UNALIGNED = "unaligned accesses of its own"
+SLACK = "loads slack, which nobody wrote"
+UNWRITTEN = "loads its buffer unwritten"
+LOADS = {
+    # Whole slots are copied, or exchanged.
+    SLACK: {"copy", "copy-modes", "swap", "swap-min", "swap-lazy"},
+    # What a writer has not written is copied out with the rest.
+    UNWRITTEN: {"copy-modes"},
+}
+"""who loads what nobody wrote"""
+HABITS = {UNALIGNED, *LOADS}
+"""of which none is wrong"""
 
 # measured() is cached in a process.
 pytestmark = pytest.mark.xdist_group("properties")
@@ -63,7 +74,7 @@ def measured(name: str, arch: str = "aarch64") -> dict[str, Property]:
 @pytest.mark.parametrize("name", names())
 def test_table_is_what_is_known(name: str) -> None:
     found = measured(name)
-    lacking = {key for key, one in found.items() if one.value == "no"} - {UNALIGNED}
+    lacking = {key for key, one in found.items() if one.value == "no"} - HABITS
     assert lacking == KNOWN[name]
     assert set().union(*KNOWN.values()) <= set(found)
 
@@ -77,7 +88,7 @@ def test_promises_are_kept(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_every_no_is_shown(name: str) -> None:
     for key, one in measured(name).items():
-        if key == UNALIGNED:
+        if key in HABITS:
             assert bool(one.shown_by) == (one.value == "yes")
         else:
             assert bool(one.shown_by) == (one.value == "no"), key
@@ -119,9 +130,24 @@ def test_unaligned_accesses_are_shown(tmp_path: Path) -> None:
 
 def test_what_a_strategy_does_not_get_to_is_not_told(tmp_path: Path) -> None:
     found = edited(tmp_path / "wild.c", "if (loc->length == 1)\n		*(volatile char *)0 = 1;")
-    for name in (*PROMISES, UNALIGNED, "per-CPU words"):
+    for name in (*PROMISES, *HABITS, "per-CPU words"):
         assert found[name].value == "?"
         assert found[name].shown_by.startswith("fault, ")
+
+
+@pytest.mark.parametrize("habit", LOADS)
+def test_loads_of_what_nobody_wrote(habit: str) -> None:
+    assert {name for name in names() if measured(name)[habit].value == "yes"} == LOADS[habit]
+
+
+def test_loads_of_slack_and_buffer_are_shown(tmp_path: Path) -> None:
+    free = "loc->header + loc->length < loc->zspage->class_size && !zs_spans(loc)"
+    slack = f"if ({free})\n		(void)*(volatile char *)(zs_payload(loc) + loc->length);"
+    found = edited(tmp_path / "slack.c", slack)
+    assert (found[SLACK].value, found[UNWRITTEN].value) == ("yes", "no")
+    used = "area->buffer[0] = 1;\n	(void)*(volatile char *)(area->buffer + %d)"
+    assert edited(tmp_path / "unwritten.c", f"{used % 1};")[UNWRITTEN].value == "yes"
+    assert edited(tmp_path / "written.c", f"{used % 0};")[UNWRITTEN].value == "no"
 
 
 def test_none_makes_unaligned_accesses() -> None:

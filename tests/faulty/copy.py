@@ -9,10 +9,10 @@ _MAP = """	if (!zs_spans(loc))
 		return zs_one_span(span, zs_payload(loc), loc);
 
 """
-_IN_FIRST = """	zs_copy(area->buffer,
+IN_FIRST = """	zs_copy(area->buffer,
 		zs_page_address(zspage, loc->page) + loc->offset, first);
 """
-_IN_SECOND = """	zs_copy(area->buffer + first, zs_page_address(zspage, loc->page + 1),
+IN_SECOND = """	zs_copy(area->buffer + first, zs_page_address(zspage, loc->page + 1),
 		zspage->class_size - first);
 """
 _OUT_SECOND = """	zs_copy(zs_page_address(zspage, loc->page + 1), area->buffer + first,
@@ -29,7 +29,7 @@ FAULTS = (
     Faulty(
         "copy-in-short",
         "copy",
-        ((_IN_FIRST, _IN_FIRST.replace(", first)", ", first - 1)")),),
+        ((IN_FIRST, IN_FIRST.replace(", first)", ", first - 1)")),),
         violations.WRONG_BYTES,
         cases.once,
         in_traces=True,
@@ -50,12 +50,12 @@ FAULTS = (
         cases.neighbour,
     ),
     Faulty(
-        # The neighbour's byte is copied, too, and back as it was: seen by no read.
+        # A writer copies the neighbour's byte, too, and back as it was: seen by no read.
         "copy-long",
         "copy",
         (
-            (_IN_SECOND, _IN_SECOND.replace("- first)", "- first + 1)")),
-            (_OUT_SECOND, _OUT_SECOND.replace("- first)", "- first + 1)")),
+            (IN_SECOND, IN_SECOND.replace("- first)", "- first + (mode != ZS_MM_RO))")),
+            (_OUT_SECOND, _OUT_SECOND.replace("- first)", "- first + (mode != ZS_MM_RO))")),
         ),
         "neighbour-clean",
         cases.neighbour,
@@ -64,8 +64,8 @@ FAULTS = (
         "halves-exchanged",
         "copy",
         (
-            (_IN_FIRST, _IN_FIRST.replace("area->buffer,", "area->buffer + second,")),
-            (_IN_SECOND, _IN_SECOND.replace("area->buffer + first,", "area->buffer,")),
+            (IN_FIRST, IN_FIRST.replace("area->buffer,", "area->buffer + second,")),
+            (IN_SECOND, IN_SECOND.replace("area->buffer + first,", "area->buffer,")),
             (_MAP, "	unsigned long second = zspage->class_size - first;\n\n" + _MAP),
         ),
         violations.WRONG_BYTES,
@@ -74,7 +74,7 @@ FAULTS = (
     Faulty(
         "copy-in-from-wrong-offset",
         "copy",
-        ((_IN_SECOND, _IN_SECOND.replace("page + 1)", "page + 1) + sizeof(long)")),),
+        ((IN_SECOND, IN_SECOND.replace("page + 1)", "page + 1) + sizeof(long)")),),
         violations.WRONG_BYTES,
         cases.once,
     ),
@@ -113,8 +113,8 @@ FAULTS = (
         "copy",
         (
             (
-                _IN_FIRST,
-                "	area->buffer[area->cpu ? -2 * PAGE_SIZE : 2 * PAGE_SIZE] = 1;\n" + _IN_FIRST,
+                IN_FIRST,
+                "	area->buffer[area->cpu ? -2 * PAGE_SIZE : 2 * PAGE_SIZE] = 1;\n" + IN_FIRST,
             ),
         ),
         violations.STRAY,
@@ -124,7 +124,7 @@ FAULTS = (
     Faulty(
         "buffer-overrun",
         "copy",
-        ((_IN_SECOND, _IN_SECOND.replace("- first)", "- first + PAGE_SIZE)")),),
+        ((IN_SECOND, IN_SECOND.replace("- first)", "- first + PAGE_SIZE)")),),
         violations.FAULT,
         cases.once,
         in_traces=True,
@@ -132,7 +132,7 @@ FAULTS = (
     Faulty(
         "halting-map",
         "copy",
-        ((_IN_FIRST, _HALT + _IN_FIRST),),
+        ((IN_FIRST, _HALT + IN_FIRST),),
         violations.HALTS,
         cases.once,
         in_traces=True,
@@ -140,7 +140,7 @@ FAULTS = (
     Faulty(
         "endless-map",
         "copy",
-        ((_IN_FIRST, '	for (;;)\n		asm volatile("");\n' + _IN_FIRST),),
+        ((IN_FIRST, '	for (;;)\n		asm volatile("");\n' + IN_FIRST),),
         violations.ENDLESS,
         cases.once,
         in_traces=True,

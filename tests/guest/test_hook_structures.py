@@ -23,6 +23,7 @@ MACROS = """
 enum macro {
         M_SCOPES = SCOPES,
         M_ZSPAGE_SIZE = ZSPAGE_SIZE,
+        M_ZSPAGE_PFNS = ZSPAGE_PFNS,
         M_ZSPAGE_WORDS = ZSPAGE_WORDS,
         M_ALIGNED = ALIGNED,
         M_PROFILE = PROFILE,
@@ -108,6 +109,7 @@ def test_macros(native: dwarf.Types) -> None:
     assert native.enums["macro"] == {
         "M_SCOPES": counts.SCOPE_COLUMNS,
         "M_ZSPAGE_SIZE": structures.ZSPAGE_SIZE,
+        "M_ZSPAGE_PFNS": structures.ZSPAGE_PFNS,
         "M_ZSPAGE_WORDS": structures.ZSPAGE_WORDS,
         "M_ALIGNED": image.ALIGNED,
         "M_PROFILE": len(counts.PROFILE),
@@ -155,6 +157,7 @@ def test_constants(native: dwarf.Types) -> None:
     assert what.pop("WHATS") == hook_structures.NR_WHATS == len(what)
     assert what == {
         "STRAY": hook_structures.STRAY,
+        "STRAY_LOAD": hook_structures.STRAY_LOAD,
         "MISALIGNED": hook_structures.MISALIGNED,
         "STALE": hook_structures.STALE,
         **{

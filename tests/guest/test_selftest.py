@@ -116,7 +116,18 @@ def test_every_expected_event_is_compared(arch: str) -> None:
             "traffic = row + REGIONS + 4 * OTHER;",
             "a load and a store: in the caller's buffer: 0 loads, not 1",
         ),
-        ("i386", "return offset >= e->caller &&", "return 0 &&", "taken for a stray store"),
+        (
+            "i386",
+            "return within(a, e->caller, e->length)",
+            "return !a->store",
+            "taken for a stray store",
+        ),
+        (
+            "aarch64",
+            "return within(a, e->caller, e->length)",
+            "return a->store",
+            "taken for a stray load",
+        ),
         (
             "riscv64",
             "row[TLB_PAGE_LOCAL + kind - TLB]++;",

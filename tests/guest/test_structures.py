@@ -138,4 +138,5 @@ def test_guest_constants(tmp_path: Path) -> None:
 def test_a_zspage_has_room(tmp_path: Path) -> None:
     zspage = structures.layout(target("x86_64")).zspage
     assert zspage.itemsize == structures.ZSPAGE_SIZE
+    assert dwarf.members(zspage)["pfn"][0] == structures.ZSPAGE_PFNS
     assert dwarf.members(zspage)["word"][0] == structures.ZSPAGE_WORDS

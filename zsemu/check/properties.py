@@ -28,6 +28,12 @@ from zsemu.zsmalloc.geometry import Geometry
 _PROMISE_CHECKS = dict(
     zip(PROMISES, ("stores_reading", "stores_outside", "left", "leaked"), strict=True)
 )
+_HABITS = {
+    "unaligned accesses of its own": "unaligned",
+    "loads slack, which nobody wrote": "slack_loaded",
+    "loads its buffer unwritten": "unwritten_loaded",
+}
+"""what a strategy does or does not, and which of counts.CHECKS tells"""
 
 
 @dataclass(frozen=True)
@@ -242,6 +248,7 @@ def measure(image: Image, geometry: Geometry, done: Exhausted | None = None) -> 
         properties.append(Property(name, "no" if wrong else "yes", wrong))
     for name, value in _per_cpu(done.replay).items():
         properties.append(found(name, value))
-    text = shown("unaligned")
-    properties.append(found("unaligned accesses of its own", "yes" if text else "no", text))
+    for name, check in _HABITS.items():
+        text = shown(check)
+        properties.append(found(name, "yes" if text else "no", text))
     return properties

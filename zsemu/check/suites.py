@@ -22,6 +22,7 @@ MUST_HOLD: Final = (
     violations.HEADER,
     violations.LINK,
     violations.STRAY,
+    violations.STRAY_LOAD,
     violations.FAULT,
     violations.ENDLESS,
     violations.HALTS,

@@ -25,7 +25,7 @@ DRIVER_PHASE: Final = len(PHASES)
 MAX_FINDINGS: Final = 20
 """findings that are kept; the rest is only counted"""
 
-STRAY, MISALIGNED, STALE, PROMISE = range(4)
+STRAY, STRAY_LOAD, MISALIGNED, STALE, PROMISE = range(5)
 """what a finding is about; PROMISE + i is that strategies.PROMISES[i] is broken"""
 NR_WHATS: Final = PROMISE + len(PROMISES)
 TOO_LONG, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY = range(1, 4)
@@ -40,6 +40,8 @@ EXPECTED: Final = np.dtype(
         ("high", np.uint64),
         ("caller", np.uint64),
         ("length", np.uint64),
+        ("given", np.uint64),
+        ("header", np.uint64),
         ("reads", np.uint64),
         ("part", np.uint64, 2),
         ("bytes", np.uint64, 2),
@@ -90,7 +92,7 @@ class NativeMemory(ctypes.Structure):
         *_pointers("ram"),
         *_words("start size page_shift"),
         *_pointers("region owner index"),
-        *_words("zspages buffers stride"),
+        *_words("zspages ops op_size data data_size buffers stride"),
     )
 
 
@@ -138,7 +140,10 @@ class NativeJudgement(ctypes.Structure):
         ("last_found", _u64 * NR_WHATS),
         ("findings", _u64 * (FINDING.itemsize // 8 * MAX_FINDINGS)),
         *_words("mapped watch watched_pc"),
+        *_pointers("outside"),
+        *_words("outside_first outside_end outside_of"),
         ("slot", ctypes.c_uint8 * _SLOT),
+        ("written", ctypes.c_uint8 * _SLOT),
     )
 
 

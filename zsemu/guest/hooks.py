@@ -30,6 +30,7 @@ from zsemu.guest.hook_structures import (
 from zsemu.guest.image import ALIGNED, STRING, Image
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
+from zsemu.guest.structures import MAX_PAGES
 
 SOURCES: Final = Path(__file__).parent / "native"
 """the folder of the C files; hooks.c includes the others"""
@@ -161,7 +162,9 @@ class Hooks:
         self._point(layout, "owner", owner)
         self._point(layout, "index", index)
         layout.start, layout.size, layout.page_shift = RAM_BASE, memory.size, memory.page_shift
-        layout.zspages = memory.zspages
+        layout.zspages, layout.ops = memory.zspages, memory.ops
+        layout.op_size = memory.types.op.itemsize
+        layout.data, layout.data_size = memory.data
         layout.buffers, layout.stride = memory.buffer, memory.area_stride
 
         table = native.translations
@@ -169,6 +172,8 @@ class Hooks:
         table.pte_size, table.pte_present = target.pte_size, target.pte_present
         table.window_ptes, table.mmu_shift = memory.WINDOW_PAGES, memory.mmu_shift
 
+        outside = np.zeros(MAX_PAGES << memory.page_shift, np.uint32)
+        self._point(native.judgement, "outside", outside)
         native.judgement.watch = watch & _NOWHERE
         for promise in promises:
             native.judgement.promises |= 1 << PROMISE + PROMISES.index(promise)
@@ -204,7 +209,7 @@ class Hooks:
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
 
     def attach_everything(self, uc: unicorn.Uc) -> None:
-        """Fill a row for every operation and judge every store."""
+        """Fill a row for every operation and judge every access."""
         self._add(uc, unicorn.unicorn_const.UC_HOOK_CODE, self._library.on_code)
         memory = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
         self._add(uc, memory, self._library.on_memory)

@@ -123,6 +123,8 @@ class Memory:
         self._map(data, data - RAM_BASE, data_size, write=True)
         self._mark(text - RAM_BASE, text_size, CODE)
         self._mark(data - RAM_BASE, data_size, OTHER)
+        self.data = (data - RAM_BASE, data_size)
+        """offset and size of the image's static data"""
         self._end = data + data_size - RAM_BASE
 
     def _lay_out_regions(self) -> None:

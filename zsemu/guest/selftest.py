@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zsemu.counts import COLUMNS, PHASES, TRAFFIC
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build, cache_folder
-from zsemu.guest.hook_structures import EXPECTED, MISALIGNED, STALE, STRAY
+from zsemu.guest.hook_structures import EXPECTED, MISALIGNED, STALE, STRAY, STRAY_LOAD
 from zsemu.guest.hooks import Hooks
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
@@ -164,6 +164,7 @@ class _Bench:
         self._expected = np.zeros(_RUNS, EXPECTED)
         self._expected["high"] = self._expected["length"] = 2 * page
         self._expected["caller"] = memory.arena
+        self._expected["part"], self._expected["bytes"] = memory.page_offset(np.arange(2)), page
         self.counting, self.observing = self._hooks(), self._hooks()
         # Every page is CPU 0's, and of zspage 0.
         frames = np.zeros((memory.size >> memory.page_shift) + 1, np.int32)
@@ -206,7 +207,7 @@ class _Bench:
     def take_findings(self) -> list[tuple[int, int]]:
         """Return what was found wrong since the last call, and the address where.
 
-        It is STRAY, MISALIGNED or STALE.
+        It is STRAY, STRAY_LOAD, MISALIGNED or STALE.
         """
         findings, _ = self.observing.take_findings()
         return [(int(one["what"]), int(one["address"])) for one in findings]
@@ -236,7 +237,7 @@ class Measured:
     blocks: int
     """instructions that the block hits stand for"""
     findings: list[int]
-    """what was found wrong: STRAY, MISALIGNED or STALE"""
+    """what was found wrong: STRAY, STRAY_LOAD, MISALIGNED or STALE"""
 
 
 def measure(target: Target, data: SelfTestData) -> Iterator[Measured]:
@@ -273,8 +274,9 @@ def compare(cases: Iterable[Case], measured: Iterable[Measured]) -> None:
         _expect(in_data, case.events, f"{case.name}: in the caller's buffer")
         by_blocks = {"instructions": found.blocks - common.blocks}
         _expect(by_blocks, case.events, f"{case.name}: by block hits")
-        if STRAY in found.findings:
-            raise Wrong(f"{case.name}: taken for a stray store")
+        for what, access in ((STRAY, "store"), (STRAY_LOAD, "load")):
+            if what in found.findings:
+                raise Wrong(f"{case.name}: taken for a stray {access}")
 
 
 def events(target: Target) -> str:

@@ -20,6 +20,7 @@ MAX_RANGES: Final = 16
 """ranges of physical memory that the guest can be told to map"""
 ZSPAGE_SIZE: Final = 512
 """bytes of a zspage descriptor"""
+ZSPAGE_PFNS: Final = 64
 ZSPAGE_WORDS: Final = 256
 """offset in a descriptor of the words that strategies have, one for each page"""
 
@@ -113,7 +114,7 @@ def _zspage(word: str, u32: str) -> np.dtype[np.void]:
         [
             ("nr_pages", u32, 0),
             ("class_size", u32, 4),
-            ("pfn", (word, MAX_PAGES), 64),
+            ("pfn", (word, MAX_PAGES), ZSPAGE_PFNS),
             ("word", (word, MAX_PAGES), ZSPAGE_WORDS),
         ],
     )

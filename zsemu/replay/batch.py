@@ -41,7 +41,7 @@ class Batch:
     ops: NDArray[np.void]
     """the records in guest memory, shape (n,)"""
     expected: NDArray[np.void]
-    """what the native hooks judge its stores by, dtype hook_structures.EXPECTED, shape (n,)"""
+    """what the native hooks judge its accesses by, dtype hook_structures.EXPECTED, shape (n,)"""
     first_word: NDArray[np.uint64]
     """what the slot's first word must be where the driver looks at it, shape (n,)"""
     looks: NDArray[np.bool_]
@@ -225,7 +225,7 @@ class BatchWriter:
         *,
         readback: bool,
     ) -> NDArray[np.void]:
-        """Return what each operation may store into, dtype hook_structures.EXPECTED, shape (n,)."""
+        """Return what each operation may access, dtype hook_structures.EXPECTED, shape (n,)."""
         memory, placed, geometry = self._memory, part.placed, part.geometry
         class_index, spans = placed.class_index[rows], placed.spans[rows]
         zspage = self.zspages.descriptors(placed.zspage[rows])
@@ -241,7 +241,8 @@ class BatchWriter:
         looks_again = (ops["kind"] == Kind.RELEASE) & (ops["mode"] == Mode.RO)
         buffer = np.where(looks_again, ops["update"], ops["caller"])
         expected["caller"] = buffer.astype(np.uint64) - np.uint64(memory.virtual(0))
-        expected["length"] = part.trace.length[rows]
+        expected["given"] = ops["caller"].astype(np.uint64) - np.uint64(memory.virtual(0))
+        expected["length"], expected["header"] = ops["length"], ops["header"]
         size = geometry.sizes[class_index].astype(np.int64)
         start, page = placed.offset[rows].astype(np.int64), placed.page[rows]
         pages = self.zspages.pages

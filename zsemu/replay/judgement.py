@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Judge what a batch did, and report what is wrong as violations.
 
-The native hooks judge stores and accesses while they happen. What the batch left in memory is
+The native hooks judge accesses while they happen. What the batch left in memory is
 judged here: the first word of slots where the allocator looks at it, and every byte that an access
 saw.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import PHASES
-from zsemu.guest.hook_structures import MISALIGNED, PROMISE, STALE, STRAY
+from zsemu.guest.hook_structures import MISALIGNED, PROMISE, STALE, STRAY, STRAY_LOAD
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
@@ -59,21 +59,21 @@ class Judge:
 
     def judge(self, batch: Batch) -> None:
         """Judge a batch that has been run."""
-        self._judge_stores(batch)
+        self._judge_accesses(batch)
         self._judge_memory(batch)
 
     def stopped(self, batch: Batch, stop: Stopped) -> None:
         """Report what ended the replay in a batch."""
         if stop.kind != violations.SPANS:
-            self._judge_stores(batch)
+            self._judge_accesses(batch)
         # Only an observed run knows the very instruction, on every architecture.
         pc = self._blame(batch, stop.which, -1) if stop.pc is None else stop.pc
         self._add(batch, Finding(stop.which, stop.kind, stop.detail), pc=pc)
 
-    def _judge_stores(self, batch: Batch) -> None:
+    def _judge_accesses(self, batch: Batch) -> None:
         """Report what the native hooks found wrong."""
         found, number = self._machines.events.take_findings()
-        for finding in stores(found, self._machines.memory):
+        for finding in accesses(found, self._machines.memory):
             self._add(batch, finding, pc=finding.pc)
         self.count += number - len(found)
 
@@ -134,8 +134,8 @@ def _broken(promise: int, phase: str, size: int, place: str) -> str:
     return f"{name}: {how[name]}"
 
 
-def stores(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
-    """Yield what the native callbacks found: stray stores, misaligned accesses, broken promises.
+def accesses(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
+    """Yield what the native callbacks found: stray or misaligned accesses, broken promises.
 
     ``found`` has dtype FINDING.
     """
@@ -149,6 +149,8 @@ def stores(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
             kind, detail = violations.STRAY, f"{phase} stores {size} bytes into {place}"
             value = int(raw["value"]).to_bytes(8, order)
             stored = value[:size] if order == "little" else value[-size:]
+        elif what == STRAY_LOAD:
+            kind, detail = violations.STRAY_LOAD, f"{phase} loads {size} bytes from {place}"
         elif what == MISALIGNED:
             kind, detail = violations.MISALIGNED, f"{phase} accesses {size} bytes at {place}"
         elif what == STALE:

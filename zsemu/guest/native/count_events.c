@@ -173,5 +173,7 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 		row[UNALIGNED]++;
 	if (a.store)
 		judge_store(h, e, &a, row);
+	else
+		judge_load(h, e, &a, row);
 	count_access(h, uc, &a, row);
 }

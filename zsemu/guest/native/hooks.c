@@ -8,7 +8,7 @@
  *   on_block            counts how often each translated block ran;
  *   on_code, on_memory  fill a row of counts for every operation, and one for
  *                       every instruction if that is wanted, and judge every
- *                       store.
+ *                       access.
  * In addition, leaf_read and leaf_write can serve the windows' page table as a
  * device, which keeps a valid entry as it was until its invalidate.
  *
@@ -19,7 +19,10 @@
  */
 #include "hooks.h"
 
-#include "judge.c"		/* what an operation may do, and promises */
+#include "findings.c"		/* what is wrong */
+#include "places.c"		/* what an operation may access where */
+#include "loads.c"		/* what it may load outside its slot */
+#include "judge.c"		/* the rest of what it may do, and promises */
 #include "tlb.c"		/* the windows' page table as a device */
 #include "phases.c"		/* which phase of which operation runs */
 #include "count_blocks.c"	/* the histogram of blocks */

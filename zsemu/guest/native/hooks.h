@@ -52,6 +52,9 @@ enum {
 	LEFT,		/* page words and window entries in use after unmap */
 	LEAKED,		/* bytes of its slot that differ though unwritten */
 	UNALIGNED,	/* accesses of the strategy, whatever the rule */
+	/* bytes that map or unmap loads though nobody wrote them: */
+	SLACK_LOADED,	/* behind the payload in its slot */
+	UNWRITTEN_LOADED, /* in the CPU's buffer, since the map began */
 	COLUMNS,
 };
 
@@ -66,7 +69,7 @@ enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY };
 
 /* What is found wrong by the hooks rather than by the host. */
 enum what {
-	STRAY, MISALIGNED, STALE,
+	STRAY, STRAY_LOAD, MISALIGNED, STALE,
 	/* Broken promises, which are looked for only where they were made. */
 	RO_CLEAN, NEIGHBOUR_CLEAN, STATELESS, NO_LEAK,
 	WHATS,
@@ -76,6 +79,7 @@ enum what {
 #define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
 #define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
 #define ZSPAGE_SIZE	512
+#define ZSPAGE_PFNS	64
 #define ZSPAGE_WORDS	256
 #define LINE_SHIFT	6
 #define LINE_BITS	13	/* a phase can touch 4 x 64 KiB, 4096 lines */
@@ -84,14 +88,16 @@ enum what {
 #define SLOT_MAX	65536	/* the largest page, and so the largest slot */
 #define LEAF_MAX	65536	/* the largest page of page-table entries */
 
-/* What the host knows of an operation, by which its stores are judged. */
+/* What the host knows of an operation, by which its accesses are judged. */
 struct expected {
 	uint32_t scope;
 	uint32_t cpu;
 	int64_t zspage;		/* index of its descriptor */
-	uint64_t low, high;	/* bytes of the zspage that it may store into */
+	uint64_t low, high;	/* bytes of the zspage that it may displace */
 	uint64_t caller;	/* caller's buffer: offset in RAM ... */
-	uint64_t length;	/* ... and length */
+	uint64_t length;	/* ... and length, that of the payload */
+	uint64_t given;		/* the buffer that the strategy was given, as long */
+	uint64_t header;	/* bytes before the payload */
 	uint64_t reads;		/* whether it is mapped read-only */
 	/* its slot: offsets in RAM of its one or two parts, and their sizes */
 	uint64_t part[2];
@@ -140,6 +146,8 @@ struct memory {
 	const int32_t *owner;		/* CPU, or zspage of a pool page */
 	const int32_t *index;		/* which page of its zspage it is */
 	uint64_t zspages;		/* offset of the descriptors */
+	uint64_t ops, op_size;		/* offset of the records, size of one */
+	uint64_t data, data_size;	/* the image's static data */
 	uint64_t buffers;		/* offset of CPU 0's buffer ... */
 	uint64_t stride;		/* ... and bytes to the next one's */
 };
@@ -189,7 +197,12 @@ struct judgement {
 	uint64_t mapped;		/* maps that have not ended */
 	/* a byte of RAM, or ~0, and the last store that changed it */
 	uint64_t watch, watched_pc;
+	/* By byte of the zspage, what was done outside the slot: see displaced.c */
+	uint32_t *outside;
+	uint64_t outside_first, outside_end;	/* bytes not all zero */
+	uint64_t outside_of;		/* the operation, + 1 */
 	uint8_t slot[SLOT_MAX];		/* as it was before the map */
+	uint8_t written[SLOT_MAX];	/* bytes of the buffer, since it was overwritten */
 };
 
 /* The page table of the per-CPU windows, which is a device if strict is set. */

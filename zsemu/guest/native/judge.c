@@ -1,29 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Judges what an operation does: where it may store, and what was promised. */
+/* Judges what an operation does: what it may access, and what was promised. */
 
 #define SCRATCH		0x5a	/* what a CPU's buffer holds before a map */
-
-/* Note something wrong, once for each kind and operation. */
-static void report(struct hooks *h, enum what what, uint64_t pc,
-		   uint64_t address, uint64_t size, uint64_t value)
-{
-	struct judgement *j = &h->judgement;
-
-	if (j->last_found[what] == h->run.operation + 1)
-		return;
-	j->last_found[what] = h->run.operation + 1;
-	if (j->nr_findings < FINDINGS)
-		j->findings[j->nr_findings] = (struct finding){
-			what, h->run.operation, h->run.phase,
-			pc, address, size, value,
-		};
-	j->nr_findings++;
-}
-
-static int promised(const struct hooks *h, enum what what)
-{
-	return h->judgement.promises >> what & 1;
-}
 
 /* Remember the slot, and overwrite what an earlier map left in the buffer. */
 static void before_map(struct hooks *h)
@@ -32,9 +10,11 @@ static void before_map(struct hooks *h)
 	uint8_t *ram = h->memory.ram, *slot = h->judgement.slot;
 
 	/* While another object is mapped, its bytes may be there. */
-	if (!h->judgement.mapped++)
+	if (!h->judgement.mapped++) {
 		memset(ram + h->memory.buffers + e->cpu * h->memory.stride,
 		       SCRATCH, 1ULL << h->memory.page_shift);
+		memset(h->judgement.written, 0, 1ULL << h->memory.page_shift);
+	}
 	memcpy(slot, ram + e->part[0], e->bytes[0]);
 	memcpy(slot + e->bytes[0], ram + e->part[1], e->bytes[1]);
 }
@@ -93,40 +73,6 @@ static void after_unmap(struct hooks *h)
 		       0);
 }
 
-/* Whether an operation may store there. */
-static int allowed(const struct hooks *h, const struct expected *e,
-		   const struct access *a)
-{
-	const struct memory *m = &h->memory;
-	const struct translations *t = &h->translations;
-	uint64_t offset = a->offset, page = offset >> m->page_shift;
-	uint64_t linear, pte;
-
-	switch (a->region) {
-	case POOL:
-		linear = ((uint64_t)m->index[page] << m->page_shift) +
-			 (offset & ((1ULL << m->page_shift) - 1));
-		return m->owner[page] == e->zspage && linear >= e->low &&
-		       linear + a->size <= e->high;
-	case BUFFER:
-	case STATE:
-		return m->owner[page] == e->cpu;
-	case ZSPAGE:
-		offset -= m->zspages;
-		return (int64_t)(offset / ZSPAGE_SIZE) == e->zspage &&
-		       offset % ZSPAGE_SIZE >= ZSPAGE_WORDS;
-	case PAGETABLE:
-		pte = (offset - t->leaf) / t->pte_size;
-		return offset >= t->leaf && pte / t->window_ptes == e->cpu;
-	case CALLER:
-		return offset >= e->caller &&
-		       offset + a->size <= e->caller + e->length;
-	case STACK:
-		return 1;
-	}
-	return 0;
-}
-
 /* Remember who changed the watched byte. A store is shown before it is done. */
 static void watch(struct hooks *h, const struct access *a)
 {
@@ -146,10 +92,13 @@ static void judge_store(struct hooks *h, const struct expected *e,
 	watch(h, a);
 	if (!allowed(h, e, a))
 		report(h, STRAY, pc, a->address, a->size, a->value);
+	else if (a->region == BUFFER)
+		note_written(h, a);
+	else if (a->region == POOL)
+		note_outside(h, e, a);
 	if (a->region != POOL)
 		return;
-	if (a->offset - e->part[0] >= e->bytes[0] &&
-	    a->offset - e->part[1] >= e->bytes[1]) {
+	if (in_slot(e, a->offset) == OUTSIDE) {
 		row[STORES_OUTSIDE]++;
 		if (promised(h, NEIGHBOUR_CLEAN))
 			report(h, NEIGHBOUR_CLEAN, pc, a->address, a->size,
@@ -160,4 +109,22 @@ static void judge_store(struct hooks *h, const struct expected *e,
 		if (promised(h, RO_CLEAN))
 			report(h, RO_CLEAN, pc, a->address, a->size, a->value);
 	}
+}
+
+static void judge_load(struct hooks *h, const struct expected *e,
+		       const struct access *a, uint32_t *row)
+{
+	if (!allowed(h, e, a)) {
+		report(h, STRAY_LOAD, h->run.pc, a->address, a->size, 0);
+		return;
+	}
+	/* The user finds a payload where the strategy says, perhaps outside. */
+	if (h->run.phase == ACCESS)
+		return;
+	if (a->region == POOL) {
+		note_outside(h, e, a);
+		row[SLACK_LOADED] += slack(e, a);
+	}
+	if (a->region == BUFFER)
+		row[UNWRITTEN_LOADED] += unwritten(h, a);
 }

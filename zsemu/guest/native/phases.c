@@ -46,16 +46,25 @@ static void begin_phase(struct hooks *h, enum phase phase)
 		rows->epoch++;
 	rows->accessed = phase == ACCESS ? run->operation + 1 : 0;
 	rows->last_pte = ~0ULL;
-	if (rows->row && phase == MAP)
-		before_map(h);
+	if (rows->row) {
+		begin_outside(h);
+		if (phase == MAP)
+			before_map(h);
+	}
 }
 
 static void end_phase(struct hooks *h, void *uc)
 {
+	enum phase phase = h->run.phase;
+
 	if (h->rows.row) {
 		if (h->translations.strict)
 			judge_translations(h, uc);
-		if (h->run.phase == UNMAP)
+		/* A map that lasts may be for a user who has yet to store. */
+		if (phase == SETTLE || phase == UNMAP ||
+		    (phase == MAP && expected_of(h)->reads))
+			judge_outside(h);
+		if (phase == UNMAP)
 			after_unmap(h);
 	}
 	h->run.phase = DRIVER;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Notes what is found wrong, and knows which promises were made. */
+
+/* Note what went wrong in a phase, once for each kind and operation. */
+static void report_in(struct hooks *h, enum phase phase, enum what what,
+		      uint64_t pc, uint64_t address, uint64_t size,
+		      uint64_t value)
+{
+	struct judgement *j = &h->judgement;
+
+	if (j->last_found[what] == h->run.operation + 1)
+		return;
+	j->last_found[what] = h->run.operation + 1;
+	if (j->nr_findings < FINDINGS)
+		j->findings[j->nr_findings] = (struct finding){
+			what, h->run.operation, phase,
+			pc, address, size, value,
+		};
+	j->nr_findings++;
+}
+
+static void report(struct hooks *h, enum what what, uint64_t pc,
+		   uint64_t address, uint64_t size, uint64_t value)
+{
+	report_in(h, h->run.phase, what, pc, address, size, value);
+}
+
+static int promised(const struct hooks *h, enum what what)
+{
+	return h->judgement.promises >> what & 1;
+}
