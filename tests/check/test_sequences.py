@@ -9,12 +9,15 @@ from faulty import FAULTS
 from samples import image
 
 import zsemu.check.sequences as sequences_
-from zsemu.check.sequences import Action, Found, interesting_classes, perform, resolve, search
+from zsemu.check.run_suite import check
+from zsemu.check.sequences import Action, interesting_classes, perform, resolve, search
+from zsemu.check.shrinking import Failed, shrink
+from zsemu.check.suites import suites
 from zsemu.guest.strategies import strategy
 from zsemu.guest.structures import Kind
 from zsemu.guest.targets import target
 from zsemu.replay.script import ScriptBuilder
-from zsemu.replay.violations import HEADER, LINK, STRAY, WRONG_BYTES, check_of
+from zsemu.replay.violations import HEADER, LINK, STRAY, WRONG_BYTES
 from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry, geometry
 
@@ -26,17 +29,11 @@ def chain_8() -> Geometry:
     return geometry("chain-8", page_size=4096, word_bits=64)
 
 
-def searched(name: str, directory: Path, seed: int = 0, count: int = COUNT) -> Found | None:
-    (fault,) = (fault for fault in FAULTS if fault.name == name)
-    checked = strategy(str(fault.write(directory)))
-    shared = image(target(ARCH), checked.path)
-    return search(shared, chain_8(), checked.promises, seed=seed, sequences=count)
-
-
 @pytest.mark.parametrize("name", ["copy", "swap-lazy", "pgtable", "sg"])
 def test_good_strategy_holds(name: str) -> None:
     promises = strategy(name).promises
-    assert search(image(target(ARCH), name), chain_8(), promises, seed=3, sequences=COUNT) is None
+    shared = image(target(ARCH), name)
+    assert search(shared, chain_8(), promises, seed=3, sequences=COUNT) == (COUNT, None)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +50,14 @@ def test_good_strategy_holds(name: str) -> None:
 def test_planted_fault_is_found_and_small(
     name: str, checks: set[str], operations: int, tmp_path: Path
 ) -> None:
-    found = searched(name, tmp_path, count=60)
-    assert found is not None
-    assert checks & {check_of(violation) for violation in found.outcome.violations}
-    assert len([line for line in found.lines if "cpu" in line]) <= operations, found.lines
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    checked, machine = strategy(str(fault.write(tmp_path))), target(ARCH)
+    (suite,) = (suite for suite in suites(("chain-8",), (4096,)) if suite.search)
+    result = check(machine, checked, suite)
+    found = checks & {failure.check for failure in result.failures}
+    assert found
+    ((failure, *_),) = shrink(checked, min(found), [Failed(machine, suite, result)])
+    assert len([line for line in failure.case if "cpu" in line]) <= operations, failure.case
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[ScriptBuilder]:
 def lines_of(seen: list[ScriptBuilder], seed: int) -> list[list[str]]:
     del seen[:]
     shared = image(target(ARCH), "sg")
-    assert search(shared, chain_8(), (), seed=seed, sequences=COUNT) is None
+    assert search(shared, chain_8(), (), seed=seed, sequences=COUNT) == (COUNT, None)
     return [builder.lines() for builder in seen]
 
 

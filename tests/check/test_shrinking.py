@@ -1,70 +1,91 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shrinking against brute force over all sublists."""
+"""Shrinking failures: small cases, shared by all that fail alike, within a budget that is told."""
 
-from collections.abc import Callable
-from itertools import combinations
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from zsemu.check.shrinking import smallest
+from zsemu.check import shrinking
+from zsemu.check.findings import Failure
+from zsemu.check.run_suite import check
+from zsemu.check.shrinking import Failed, shrink
+from zsemu.check.suites import suites
+from zsemu.guest.strategies import Strategy, strategy
+from zsemu.guest.targets import target
+from zsemu.replay.violations import WRONG_BYTES
+
+EXHAUSTED, SEARCHED = suites(("chain-8",), (4096,))
+(OLD,) = (suite for suite in suites(("2012",), (4096,)) if not suite.search)
 
 
-def needs(*groups: set[int]) -> Callable[[list[int]], bool]:
-    """Return a predicate: all of some group is there."""
-    return lambda items: any(group <= set(items) for group in groups)
-
-
-def fewest(items: list[int], shows: Callable[[list[int]], bool]) -> int:
-    """Return how few items show it, having tried all."""
-    return next(
-        size
-        for size in range(1, len(items) + 1)
-        if any(shows(list(chosen)) for chosen in combinations(items, size))
+def planted(directory: Path, code: str) -> Strategy:
+    """Return ``copy`` with code before it copies out; ``data`` is the payload in the buffer."""
+    text = strategy("copy").path.read_text()
+    old = "	if (!zs_spans(loc))\n		return;\n"
+    assert text.count(old) == 1
+    path = directory / "planted.c"
+    path.write_text(
+        text.replace(old, f"{old}\n	char *data = area->buffer + loc->header;\n\n	{code}\n")
     )
+    return replace(strategy(str(path)), promises=())
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_one_cause_is_found_exactly(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    items = list(range(int(random.integers(1, 12))))
-    cause = set(random.choice(items, int(random.integers(1, len(items) + 1)), replace=False))
-    found = smallest(items, needs(cause), 1000)
-    assert found == sorted(cause)
-    assert len(found) == fewest(items, needs(cause))
+def failed(checked: Strategy, *archs: str) -> list[Failed]:
+    some = [
+        Failed(target(arch), EXHAUSTED, check(target(arch), checked, EXHAUSTED)) for arch in archs
+    ]
+    assert all(WRONG_BYTES in {f.check for f in one.result.failures} for one in some)
+    return some
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_of_several_causes_no_item_is_superfluous(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    items = list(range(10))
-    causes = [set(random.choice(items, 3, replace=False).tolist()) for _ in range(3)]
-    found = smallest(items, needs(*causes), 1000)
-    assert needs(*causes)(found)
-    assert found == sorted(found)
-    for left_out in found:
-        assert not needs(*causes)([item for item in found if item != left_out])
+def operations(failure: Failure) -> int:
+    return sum("cpu" in line for line in failure.case)
 
 
-def test_order_matters_and_is_kept() -> None:
-    items = [3, 1, 2, 1, 3]
-    found = smallest(items, lambda part: 1 in part and 3 in part[part.index(1) :])
-    assert found == [1, 3]
+def test_what_depends_on_content_is_shrunk(tmp_path: Path) -> None:
+    """Objects keep their numbers, and so their content, when others are left out."""
+    checked = planted(tmp_path, "if (data[loc->length / 2] == 0x37)\n		data[0] ^= 1;")
+    ((failure, *_),) = shrink(checked, WRONG_BYTES, failed(checked, "aarch64"))
+    assert operations(failure) <= 8
+    assert "allocate 0 " not in "\n".join(failure.case)
 
 
-def test_runs_are_limited_and_the_result_still_shows() -> None:
+def test_one_case_serves_all_that_fail_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = planted(tmp_path, "data[0] ^= 1;")
+    both = failed(checked, "aarch64", "arm")
+    both.append(Failed(target("arm"), OLD, check(target("arm"), checked, OLD)))
+    # The rest of the budget would not do for another one.
+    monkeypatch.setattr(shrinking, "_RUNS", 12)
+    first, second, third = (failures[0] for failures in shrink(checked, WRONG_BYTES, both))
+    assert operations(first) <= 3
+    assert first.case == second.case == third.case
+    assert (first.violation.kind, second.violation.kind) == (WRONG_BYTES, WRONG_BYTES)
+    # What is told is the architecture's own.
+    assert first.violation.instruction != second.violation.instruction
+
+
+def test_shrinking_that_takes_long_ends_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every 20th write goes wrong, which takes more than the trials that there are."""
+    state = "++area->private[0] % 20 == 0"
+    monkeypatch.setattr(shrinking, "_RUNS", 6)
+    checked = planted(tmp_path, f"if (mode != ZS_MM_RO && {state})\n		data[0] ^= 1;")
     tried: list[int] = []
+    real = shrinking._script
 
-    def shows(part: list[int]) -> bool:
-        tried.append(len(part))
-        return {5, 900} <= set(part)
+    def watched(whole: object, chosen: list[int]) -> object:
+        tried.append(len(chosen))
+        return real(whole, chosen)  # type: ignore[arg-type]
 
-    found = smallest(range(1000), shows, 7)
-    assert len(tried) <= 7
-    assert {5, 900} <= set(found)
-    assert len(found) < 1000
-
-
-def test_nothing_is_never_tried() -> None:
-    assert smallest([1], lambda part: True) == [1]
-    assert smallest([1, 2], lambda part: bool(part)) in ([1], [2])
+    monkeypatch.setattr(shrinking, "_script", watched)
+    both = shrink(checked, WRONG_BYTES, failed(checked, "aarch64", "riscv64"))
+    one, other = (found[0] for found in both)
+    assert one.case[0] == "# Not the smallest: shrinking took too long and ended early."
+    assert operations(one) > 20
+    assert other.case == one.case or "another of this check took too long" in other.case[0]
+    assert len(tried) <= 6 + 2
+    assert one.violation.kind == WRONG_BYTES

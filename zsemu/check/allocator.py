@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from zsemu.check.findings import Failure, Result
-from zsemu.check.shrinking import firsts, smallest
+from zsemu.check.ddmin import Budget, smallest
+from zsemu.check.findings import Failure, Result, firsts
 from zsemu.check.suites import CHECKS, Suite
 from zsemu.guest.targets import Target
 from zsemu.kernel import exercise, steps
@@ -35,7 +35,8 @@ _SEQUENCES: Final = 4
 _OPERATIONS: Final = 3000
 """of each of them"""
 _RUNS: Final = 60
-"""smaller cases that are tried of a failure"""
+_STEPS: Final = 100_000
+"""of all smaller cases together that are tried of a failure"""
 _CLASSES: Final = 8
 """size classes of which each alone is tried when a failure is shrunk"""
 
@@ -124,7 +125,7 @@ def _smallest(
         return bool(case) and check in map(check_of, _do(facts, case, order).violations)
 
     begin = next((one for one in _beginnings(facts, some, violation) if shows(one)), some)
-    case = steps.possible(smallest(begin, shows, _RUNS))
+    case = steps.possible(smallest(begin, shows, Budget(_RUNS, _STEPS)))
     return case, _blamed(facts, case, order, _do(facts, case, order))
 
 

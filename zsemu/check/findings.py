@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Hold what a check is asked for, and what it finds: requests, results and failures, as data."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from zsemu.check.properties import Property
-from zsemu.check.suites import Suite
+from zsemu.check.suites import CHECKS, Suite
 from zsemu.guest.strategies import Strategy
-from zsemu.replay.violations import Violation
+from zsemu.replay.violations import Violation, check_of
 
 Properties = dict[str, dict[str, tuple[Property, ...]]]
 """by architecture and strategy, always the same ones in the same order"""
@@ -19,9 +20,9 @@ class Failure:
     check: str
     """one of CHECKS"""
     violation: Violation
-    """of the smallest case"""
+    """of the smallest case, or the suite's first where there is none"""
     case: list[str]
-    """as zsemu.replay.script_text reads it; or one line that says why there is none"""
+    """as zsemu.replay.script_text reads it; or a comment that says why there is none"""
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,25 @@ class Result:
     operations: int = 0
     """how many ran"""
     sequences: int = 0
-    """how many a search may try; it ends with the first that goes wrong"""
+    """how many a search has tried; it ends with the first that goes wrong"""
     skipped: str = ""
     """why the suite does not apply; else empty"""
     violation_count: int = 0
     failures: list[Failure] = field(default_factory=list)
     """one for each check that failed, in the order of CHECKS"""
+
+
+def firsts(violations: Iterable[Violation]) -> dict[str, Violation]:
+    """Return the first violation of each check."""
+    found: dict[str, Violation] = {}
+    for violation in violations:
+        found.setdefault(check_of(violation), violation)
+    return found
+
+
+def in_order(failures: Mapping[str, Failure]) -> list[Failure]:
+    """Return failures by check in the order of CHECKS."""
+    return [failures[check] for check in CHECKS if check in failures]
 
 
 @dataclass(frozen=True)

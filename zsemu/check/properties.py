@@ -18,7 +18,7 @@ from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import Mode
 from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.placed_trace import PlacedTrace
-from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.replay import Outcome, Replay, Trial
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import ENDS
 from zsemu.traces.operation import Operation
@@ -149,7 +149,7 @@ def _goes_wrong(
     for smaller_first in (True, False):
         bench = _bench(geometry, smaller_first=smaller_first, without=without)
         act(bench)
-        outcome = Replay(image, bench.builder.placed(), observe=StrictTranslations).run()
+        outcome = Trial(image, bench.builder.placed(), observe=StrictTranslations).run()
         if outcome.violation_count:
             first = outcome.violations[0]
             where = {bench.slot: "mapped object", bench.slot + 1: "slot behind"}
@@ -192,7 +192,7 @@ class Exhausted:
 
 def exhaust(image: Image, work: PlacedTrace, promises: Sequence[str] = ()) -> Exhausted:
     """Replay zsemu.check.exhaustive's ``work``, holding the strategy to the ``promises`` given."""
-    replay = Replay(image, work, observe=StrictTranslations, promises=promises)
+    replay = Trial(image, work, observe=StrictTranslations, promises=promises)
     return Exhausted(work, replay, replay.run())
 
 

@@ -3,27 +3,30 @@
 
 A sequence allocates, frees, reads, writes, updates, compacts and migrates pages, in several zspages
 of a few classes and on two CPUs. A Hypothesis state machine collects the steps. Then the guest runs
-them all, and the oracle, which knows what every object holds, judges them. A sequence that fails is
-shrunk action by action.
+them all, and the oracle, which knows what every object holds, judges them.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, rule
 
-from zsemu.check.shrinking import smallest
 from zsemu.guest.image import Image
 from zsemu.replay.observation import StrictTranslations
-from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.replay import Outcome, Trial
 from zsemu.replay.script import ScriptBuilder
-from zsemu.replay.violations import check_of
 from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
+
+SEQUENCES: Final = 60
+"""sequences that a search tries"""
+STEPS: Final = 50
+"""that each has"""
 
 _NUMBER = st.integers(0, 1000)
 _CPU = st.integers(0, 1)
@@ -50,15 +53,6 @@ class Action:
     place: int = 0
     """slot, or page of a migration"""
     length: int = 0
-
-
-@dataclass(frozen=True)
-class Found:
-    """A sequence that goes wrong."""
-
-    lines: list[str]
-    """as zsemu.replay.script_text reads it"""
-    outcome: Outcome
 
 
 @cache
@@ -94,8 +88,9 @@ class _Stage:
         if action.what == "allocate":
             where = self.zspages[action.zspage]
             if builder.vacant(where, action.place):
-                new = builder.allocate(where, action.place, action.length, cpu)
-                self.objects[action.object] = new
+                self.objects[action.object] = builder.allocate(
+                    where, action.place, action.length, cpu, action.object
+                )
             return
         object_ = self.objects.get(action.object)
         if object_ is None:
@@ -253,34 +248,27 @@ def generate(seed: int, sequences: int, steps: int) -> list[list[Step]]:
     return collected
 
 
+def sequence(geometry: Geometry, seed: int, number: int, sequences: int) -> list[Action]:
+    """Return one of the ``sequences`` that search() tries, ``number`` from 0."""
+    return resolve(geometry, generate(seed, sequences, STEPS)[number])
+
+
 def search(
     image: Image,
     geometry: Geometry,
     promises: tuple[str, ...],
     *,
     seed: int,
-    sequences: int,
-    steps: int = 50,
-) -> Found | None:
-    """Return a small sequence that goes wrong, or None if none was found.
+    sequences: int = SEQUENCES,
+) -> tuple[int, Outcome | None]:
+    """Try sequences up to the first that goes wrong.
 
-    The same seed gives the same sequences, with the same version of Hypothesis.
+    Return how many were tried, and what came of the last one if that is wrong. The same seed gives
+    the same sequences, with the same version of Hypothesis.
     """
-
-    def replay(actions: list[Action]) -> Outcome:
-        work = perform(geometry, actions).placed()
-        return Replay(image, work, observe=StrictTranslations, promises=promises).run()
-
-    tried = (resolve(geometry, sequence) for sequence in generate(seed, sequences, steps))
-    found = next((actions for actions in tried if replay(actions).violation_count), None)
-    if found is None:
-        return None
-    check = check_of(replay(found).violations[0])
-
-    def shows(part: list[Action]) -> bool:
-        if not len(perform(geometry, part)):
-            return False
-        return check in map(check_of, replay(part).violations)
-
-    small = smallest(found, shows)
-    return Found(perform(geometry, small).lines(), replay(small))
+    for number in range(sequences):
+        placed = perform(geometry, sequence(geometry, seed, number, sequences)).placed()
+        outcome = Trial(image, placed, observe=StrictTranslations, promises=promises).run()
+        if outcome.violation_count:
+            return number + 1, outcome
+    return sequences, None

@@ -1,57 +1,180 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shrink a violation to the smallest list of operations found that shows the same."""
+"""Shrink what failed to the smallest list of operations found that fails the same check.
 
-from collections.abc import Callable, Iterable, Sequence
+The same mistake mostly fails the same check in many suites and on many architectures. So all that
+fail a check are shrunk together: what was found for one is tried on the others first.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.check.findings import Failure
-from zsemu.check.suites import CHECKS
+from zsemu.check import sequences
+from zsemu.check.ddmin import Budget, smallest
+from zsemu.check.exhaustive import exhaustive
+from zsemu.check.findings import Failure, Result, firsts, in_order
+from zsemu.check.suites import Suite, applies, geometry_of
+from zsemu.errors import ZsemuError
+from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
+from zsemu.guest.strategies import Strategy
+from zsemu.guest.targets import Target
+from zsemu.replay import script_text
 from zsemu.replay.observation import StrictTranslations
 from zsemu.replay.placed_trace import PlacedTrace
-from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.replay import Replay, Trial
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import FINAL_READ, Violation, check_of
 from zsemu.traces.operation import Operation
 
+_RUNS: Final = 120
+_OPERATIONS: Final = 40_000
+"""of all trials of one check together: some seconds"""
+_CASES: Final = 4
+"""cases of one check that are tried on others"""
 _AROUND: Final = 1000
 """operations before and after one that are tried where fewer do not show what it does"""
 
 _T = TypeVar("_T")
 
 
-def smallest(items: Sequence[_T], shows: Callable[[list[_T]], bool], runs: int = 150) -> list[_T]:
-    """Return a small sublist of ``items``, in order, for which ``shows`` is true.
+@dataclass(frozen=True)
+class Failed:
+    """A suite in which the check failed."""
 
-    Zeller's ddmin, within so many runs of ``shows``; ``shows(items)`` is taken to be true.
+    target: Target
+    suite: Suite
+    result: Result
+
+
+def shrink(
+    strategy: Strategy, check: str, failed: Sequence[Failed], *, seed: int = 0, cc: str = "zig"
+) -> list[list[Failure]]:
+    """Return for each suite the check's failure with its case, and what else that case shows.
+
+    A violation may hide another kind, which its smallest case shows.
     """
-    kept = list(items)
-    parts = 2
-    while len(kept) > 1 and runs > 0:
-        size = -(-len(kept) // parts)
-        for start in range(0, len(kept), size):
-            candidate = kept[:start] + kept[start + size :]
-            runs -= 1
-            if candidate and shows(candidate):
-                kept = candidate
-                parts = max(parts - 1, 2)
-                break
-            if runs <= 0:
-                break
-        else:
-            if size == 1:
-                break
-            parts = min(parts * 2, len(kept))
-    return kept
+    return _Shrinking(strategy, check, seed, cc).run(failed)
+
+
+def complete(result: Result, found: Sequence[Failure]) -> Result:
+    """Return a result with the failures that shrink() has found for it."""
+    known = {failure.check: failure for failure in result.failures}
+    for failure in found:
+        if failure.check not in known or not known[failure.check].case:
+            known[failure.check] = failure
+    return replace(result, failures=in_order(known))
+
+
+class _Shrinking:
+    """Shrinks the failures of one check of one strategy, within one budget."""
+
+    def __init__(self, strategy: Strategy, check: str, seed: int, cc: str) -> None:
+        self._strategy, self._check, self._seed, self._cc = strategy, check, seed, cc
+        self._budget = Budget(_RUNS, _OPERATIONS)
+        self._cases: list[list[str]] = []
+
+    def run(self, failed: Sequence[Failed]) -> list[list[Failure]]:
+        return [self._known(one) or self._own(one) for one in failed]
+
+    def _known(self, one: Failed) -> list[Failure]:
+        """Return the failure if a case that another suite gave shows it here, too."""
+        for case in self._cases[:_CASES]:
+            try:
+                builder = script_text.parse(case, one.target, "case")
+            except ZsemuError:
+                continue  # These size classes, or slots, are not there.
+            size = builder.geometry.page_size
+            if not applies(one.target, self._strategy, replace(one.suite, page_size=size)):
+                continue
+            first = firsts(self._violations(self._image(one.target, size), builder))
+            if self._check in first:
+                return [Failure(self._check, first[self._check], case)]
+        return []
+
+    def _own(self, one: Failed) -> list[Failure]:
+        """Shrink it by itself, as far as the budget allows."""
+        violation = next(f.violation for f in one.result.failures if f.check == self._check)
+        if self._budget.ended:
+            return [
+                _whole(self._check, violation, "not shrunk: another of this check took too long")
+            ]
+        image = self._image(one.target, one.suite.page_size)
+        small = self._small(one, image, violation)
+        if small is None:
+            ended = self._budget.ended
+            why = "shrinking took too long and ended early" if ended else "fewer do not show it"
+            return [_whole(self._check, violation, why)]
+        case = small.lines()
+        if self._budget.ended:
+            case = ["# Not the smallest: shrinking took too long and ended early.", *case]
+        self._cases.append(case)
+        also = [failure.check for failure in one.result.failures if failure.check != self._check]
+        shown = firsts(self._violations(image, small))
+        return [Failure(name, shown[name], case) for name in shown if name not in also]
+
+    def _small(self, one: Failed, image: Image, violation: Violation) -> ScriptBuilder | None:
+        """Return the smallest script found, or None if only the whole suite shows it."""
+        geometry = geometry_of(one.target, one.suite)
+        if one.suite.search:
+            number = one.result.sequences - 1
+            actions = sequences.sequence(geometry, self._seed, number, sequences.SEQUENCES)
+
+            def perform(chosen: list[sequences.Action]) -> ScriptBuilder:
+                return sequences.perform(geometry, chosen)
+
+            return perform(smallest(actions, self._shows(image, perform), self._budget))
+        whole = exhaustive(geometry, one.suite.page_order)
+
+        def script(chosen: list[int]) -> ScriptBuilder:
+            return _script(whole, chosen)
+
+        shows = self._shows(image, script)
+        for beginning in _beginnings(whole, violation):
+            everything = np.flatnonzero(beginning).tolist()
+            if self._budget.spend(len(everything)) and shows(everything):
+                return script(smallest(everything, shows, self._budget))
+        return None
+
+    def _shows(
+        self, image: Image, make: Callable[[list[_T]], ScriptBuilder]
+    ) -> Callable[[list[_T]], bool]:
+        """Return a function that says whether some items, made a script, fail the check."""
+
+        def shows(chosen: list[_T]) -> bool:
+            builder = make(chosen)
+            if not len(builder):
+                return False
+            return self._check in map(check_of, self._violations(image, builder, Trial))
+
+        return shows
+
+    def _violations(
+        self, image: Image, builder: ScriptBuilder, kind: type[Replay] = Replay
+    ) -> list[Violation]:
+        promises = self._strategy.promises
+        one = kind(image, builder.placed(), observe=StrictTranslations, promises=promises)
+        return one.run().violations
+
+    def _image(self, target: Target, page_size: int) -> Image:
+        shift = page_size.bit_length() - 1
+        return Image(build(target, self._strategy, cc=self._cc, page_shift=shift), target)
+
+
+def _whole(check: str, violation: Violation, why: str) -> Failure:
+    """Return a failure without a case of its own."""
+    case = [f"# operation {violation.operation} of the whole suite; {why}"]
+    return Failure(check, violation, case)
 
 
 def _script(whole: PlacedTrace, chosen: Sequence[int]) -> ScriptBuilder:
     """Return some operations as a script, each in the zspage and slot that it had.
 
-    An operation that is not possible without one that was left out is left out, too.
+    Objects keep their numbers, and so their content. An operation that is not possible without one
+    that was left out is left out, too.
     """
     builder = ScriptBuilder(whole.geometry, whole.page_order)
     index = np.array(chosen, np.int64)
@@ -74,7 +197,7 @@ def _script(whole: PlacedTrace, chosen: Sequence[int]) -> ScriptBuilder:
             if serial not in zspages:
                 zspages[serial] = builder.zspage(class_index)
             if builder.vacant(zspages[serial], slot):
-                objects[who] = builder.allocate(zspages[serial], slot, length, cpu)
+                objects[who] = builder.allocate(zspages[serial], slot, length, cpu, who)
         elif who not in objects:
             continue
         elif what == Operation.FREE:
@@ -99,61 +222,6 @@ def _beginnings(whole: PlacedTrace, violation: Violation) -> list[NDArray[np.boo
         until & (placed.class_index == placed.class_index[at]),
         # It takes what other zspages hold, perhaps later.
         abs(number - at) <= _AROUND,
+        # It takes many maps of a kind before.
+        until & placed.spans & (np.cumsum((until & placed.spans)[::-1])[::-1] <= 2 * _AROUND),
     ]
-
-
-def _shrink(
-    image: Image, whole: PlacedTrace, promises: tuple[str, ...], violation: Violation
-) -> tuple[list[str], list[Violation]]:
-    """Return the smallest case found that fails the same check, and all its violations."""
-    check = check_of(violation)
-
-    def violated(chosen: Sequence[int]) -> list[Violation]:
-        builder = _script(whole, chosen)
-        if not len(builder):
-            return []
-        return (
-            Replay(image, builder.placed(), observe=StrictTranslations, promises=promises)
-            .run()
-            .violations
-        )
-
-    def shows(chosen: list[int]) -> bool:
-        return check in map(check_of, violated(chosen))
-
-    for beginning in _beginnings(whole, violation):
-        everything = np.flatnonzero(beginning).tolist()
-        if shows(everything):
-            small = smallest(everything, shows)
-            return _script(whole, small).lines(), violated(small)
-    return [f"operation {violation.operation} of the whole suite: fewer do not show it"], [
-        violation
-    ]
-
-
-def firsts(violations: Iterable[Violation]) -> dict[str, Violation]:
-    """Return the first violation of each check."""
-    found: dict[str, Violation] = {}
-    for violation in violations:
-        found.setdefault(check_of(violation), violation)
-    return found
-
-
-def failures(
-    image: Image, whole: PlacedTrace, promises: tuple[str, ...], outcome: Outcome
-) -> list[Failure]:
-    """Return what failed; a violation may hide another kind, which its smallest case shows."""
-    first = firsts(outcome.violations)
-    failures: dict[str, Failure] = {}
-    for check, violation in first.items():
-        case, shown = _shrink(image, whole, promises, violation)
-        for one in shown:
-            name = check_of(one)
-            if name == check or name not in first:
-                failures.setdefault(name, Failure(name, one, case))
-    return in_order(failures)
-
-
-def in_order(failures: dict[str, Failure]) -> list[Failure]:
-    """Return failures by check in the order of CHECKS."""
-    return [failures[check] for check in CHECKS if check in failures]

@@ -44,6 +44,8 @@ class _Row:
 
 @dataclass
 class _Object:
+    number: int
+    """by which its content is known: see oracle.py"""
     zspage: int
     slot: int
     length: int
@@ -133,34 +135,41 @@ class ScriptBuilder:
             )
         )
 
-    def allocate(self, zspage: int, slot: int, length: int, cpu: int = 0) -> int:
-        """Put a new object into a free slot and return its number."""
+    def allocate(
+        self, zspage: int, slot: int, length: int, cpu: int = 0, number: int | None = None
+    ) -> int:
+        """Put a new object into a free slot, and return by which index it is known here.
+
+        Its content follows from its ``number``, which is that index unless another is given.
+        """
         if (zspage, slot) in self._used:
             raise ZsemuError(f"slot {slot} of zspage {zspage} is in use")
         opens = not self.opened(zspage)
-        number = len(self._objects)
-        self._objects.append(_Object(zspage, slot, length))
-        self._used[zspage, slot] = number
+        index = len(self._objects)
+        number = index if number is None else number
+        self._objects.append(_Object(number, zspage, slot, length))
+        self._used[zspage, slot] = index
         text = f"allocate {number} {length} zspage {zspage} slot {slot}"
-        self._add(Operation.ALLOCATE, number, length, cpu, text, opens=opens)
-        return number
+        self._add(Operation.ALLOCATE, index, length, cpu, text, opens=opens)
+        return index
 
     def free(self, object_: int, cpu: int = 0) -> None:
         """Free an object."""
         found = self._objects[object_]
         del self._used[found.zspage, found.slot]
         found.alive = False
-        self._add(Operation.FREE, object_, found.length, cpu, f"free {object_}")
+        self._add(Operation.FREE, object_, found.length, cpu, f"free {found.number}")
 
     def use(self, operation: Operation, object_: int, length: int = 0, cpu: int = 0) -> None:
         """Read, write or update an object: all of it, or its first ``length`` bytes."""
-        length = length or self._objects[object_].length
-        text = f"{operation.name.lower()} {object_} {length}"
+        found = self._objects[object_]
+        length = length or found.length
+        text = f"{operation.name.lower()} {found.number} {length}"
         self._add(operation, object_, length, cpu, text)
 
     def settle(self, object_: int, cpu: int = 0) -> None:
         """Let the strategy put everything of a slot back in place."""
-        self._settle(object_, cpu, f"settle {object_}")
+        self._settle(object_, cpu, f"settle {self._objects[object_].number}")
 
     def _settle(self, object_: int, cpu: int, text: str) -> None:
         length = self._objects[object_].length
@@ -171,7 +180,8 @@ class ScriptBuilder:
         found = self._objects[object_]
         if (zspage, slot) in self._used or self._zspages[zspage] != self._zspages[found.zspage]:
             raise ZsemuError(f"object {object_} cannot move to slot {slot} of zspage {zspage}")
-        self._settle(object_, cpu, f"compact {object_} to zspage {zspage} slot {slot}")
+        text = f"compact {found.number} to zspage {zspage} slot {slot}"
+        self._settle(object_, cpu, text)
         # The free slot, too: its first word is about to be overwritten.
         old = (found.zspage, found.slot)
         found.zspage, found.slot = zspage, slot
@@ -199,9 +209,11 @@ class ScriptBuilder:
     def hold(self, object_: int, mode: Mode, held: int, cpu: int = 0) -> None:
         """Map an object and keep it mapped, as map number ``held``."""
         self._held[held] = len(self._rows)
-        length = self._objects[object_].length
-        text = f"map {object_} {mode.name} as {held}"
-        self._add(_ACCESS[mode], object_, length, cpu, text, Kind.HOLD, mode=int(mode), held=held)
+        found = self._objects[object_]
+        text = f"map {found.number} {mode.name} as {held}"
+        self._add(
+            _ACCESS[mode], object_, found.length, cpu, text, Kind.HOLD, mode=int(mode), held=held
+        )
 
     def release(self, held: int, cpu: int | None = None) -> None:
         """Use and unmap map number ``held``, on its own CPU or another."""
@@ -264,6 +276,7 @@ class ScriptBuilder:
             # A migration takes a page before it gives one back.
             pages=chains + 1 + len(cuts),
             page_order=self.page_order,
+            number=np.array([self._objects[row.object].number for row in rows], np.uint32),
             script=script,
         )
 

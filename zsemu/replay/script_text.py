@@ -10,11 +10,13 @@
        2 cpu 1: read 0 3064
 
 Further operations: ``update N LENGTH``, ``free N``, ``settle N``, ``compact N to zspage Z slot S``,
-``migrate zspage Z page P``, ``map N RO|WO|RW as M``, ``unmap M``. Objects and zspages are numbered
-from 0 in the order in which they appear; the number before an operation may be left out.
+``migrate zspage Z page P``, ``map N RO|WO|RW as M``, ``unmap M``. Zspages are numbered from 0 in
+the order in which they appear. An object has any number, from which its content follows. The number
+before an operation may be left out.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from zsemu.errors import ZsemuError
@@ -47,6 +49,8 @@ class _Reader:
         self._target = target
         self._builder: ScriptBuilder | None = None
         self._zspages: dict[int, int] = {}
+        self._objects: dict[int, int] = {}
+        """number -> index in the builder"""
 
     @property
     def builder(self) -> ScriptBuilder:
@@ -86,22 +90,25 @@ class _Reader:
         match = _ACTIONS[action].fullmatch(rest)
         if match is None:
             raise ValueError(f"'{action} {_ACTIONS[action].pattern}'")
-        builder, values = self.builder, match.groups()
+        builder, values, objects = self.builder, match.groups(), self._objects
         if action == "allocate":
-            _, length, zspage, slot = map(int, values)
-            builder.allocate(self._zspages[zspage], slot, length, cpu)
+            number, length, zspage, slot = map(int, values)
+            if number in objects:
+                raise ValueError(f"another number than {number}, which an object before it has")
+            objects[number] = builder.allocate(self._zspages[zspage], slot, length, cpu, number)
         elif action in ("read", "write", "update"):
-            builder.use(Operation[action.upper()], int(values[0]), int(values[1]), cpu)
+            builder.use(Operation[action.upper()], objects[int(values[0])], int(values[1]), cpu)
         elif action == "free":
-            builder.free(int(values[0]), cpu)
+            builder.free(objects[int(values[0])], cpu)
         elif action == "settle":
-            builder.settle(int(values[0]), cpu)
+            builder.settle(objects[int(values[0])], cpu)
         elif action == "compact":
-            builder.compact(int(values[0]), self._zspages[int(values[1])], int(values[2]), cpu)
+            zspage = self._zspages[int(values[1])]
+            builder.compact(objects[int(values[0])], zspage, int(values[2]), cpu)
         elif action == "migrate":
             builder.migrate(self._zspages[int(values[0])], int(values[1]), cpu)
         elif action == "map":
-            builder.hold(int(values[0]), Mode[values[1]], int(values[2]), cpu)
+            builder.hold(objects[int(values[0])], Mode[values[1]], int(values[2]), cpu)
         else:
             builder.release(int(values[0]), cpu)
 
@@ -112,6 +119,11 @@ def read(path: Path, target: Target) -> ScriptBuilder:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ZsemuError(f"{path}: cannot be read: {error}") from error
+    return parse(lines, target, str(path))
+
+
+def parse(lines: Iterable[str], target: Target, source: str) -> ScriptBuilder:
+    """Return the script that lines stand for; ZsemuError as for read(), naming their ``source``."""
     reader = _Reader(target)
     for number, line in enumerate(lines, 1):
         text = line.strip()
@@ -120,9 +132,9 @@ def read(path: Path, target: Target) -> ScriptBuilder:
         try:
             reader.take(text)
         except ValueError as error:
-            raise ZsemuError(f"{path}:{number}: expected {error}: {text!r}") from error
+            raise ZsemuError(f"{source}:{number}: expected {error}: {text!r}") from error
         except (KeyError, IndexError, ZsemuError) as error:
-            raise ZsemuError(f"{path}:{number}: not possible here: {text!r}") from error
+            raise ZsemuError(f"{source}:{number}: not possible here: {text!r}") from error
     if reader.empty:
-        raise ZsemuError(f"{path}: holds no operation; it begins with 'geometry NAME ...'")
+        raise ZsemuError(f"{source}: holds no operation; it begins with 'geometry NAME ...'")
     return reader.builder

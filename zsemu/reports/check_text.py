@@ -51,8 +51,11 @@ def _grouped(findings: Findings) -> dict[str, dict[str, list[Result]]]:
     return grouped
 
 
-def explain(result: Result, failure: Failure) -> list[str]:
-    """Return lines that say what failed, where, with which bytes, and the smallest case found."""
+def explain(result: Result, failure: Failure, shown: str = "") -> list[str]:
+    """Return lines that say what failed, where, with which bytes, and the smallest case found.
+
+    ``shown`` names a place that has the same case already.
+    """
     found = failure.violation
     # The detail of a broken promise names the promise already.
     lines = [found.detail if found.kind == PROMISE else f"{failure.check}: {found.detail}"]
@@ -61,9 +64,10 @@ def explain(result: Result, failure: Failure) -> list[str]:
         lines += [f"  expected {found.expected or '-'}", f"  found    {found.found or '-'}"]
     if found.pc:
         lines.append(f"  at {found.pc}: {found.instruction}")
-    lines.append(f"  smallest case found, of {result.violation_count} violations:")
-    lines += [f"    {line}" for line in failure.case]
-    return lines
+    of = f"of {result.violation_count} violations"
+    if shown:
+        return [*lines, f"  smallest case found, {of}: as of {shown}"]
+    return [*lines, f"  smallest case found, {of}:", *(f"    {line}" for line in failure.case)]
 
 
 # Text.
@@ -72,6 +76,7 @@ def explain(result: Result, failure: Failure) -> list[str]:
 def text(findings: Findings, request: Request, *, width: int) -> str:
     """Return a summary by architecture, every failure, and the property table."""
     lines: list[str] = []
+    cases: dict[tuple[str, ...], str] = {}
     for arch, strategies in _grouped(findings).items():
         lines.append(arch)
         name_width = max(len(name) for name in strategies)
@@ -80,10 +85,13 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
         (result for result in findings.results if result.failures),
         key=lambda result: (result.arch, result.strategy, result.suite),
     ):
-        lines += ["", f"FAILED {arch} {name} ({suite})"]
+        where = f"{arch} {name} ({suite})"
+        lines += ["", f"FAILED {where}"]
         for result in results:
             for failure in result.failures:
-                lines += [f"  {line}" for line in explain(result, failure)]
+                shown = cases.setdefault((name, *failure.case), where)
+                known = "" if shown == where else shown
+                lines += [f"  {line}" for line in explain(result, failure, known)]
     for reason, skipped in _skipped(findings).items():
         listed = textwrap.wrap(f"skipped, {reason}: {'; '.join(skipped)}", width)
         lines += ["", *listed]

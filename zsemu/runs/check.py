@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from zsemu.check import allocator
-from zsemu.check.findings import Findings, Properties, Request, Result
+from zsemu.check.findings import Failure, Findings, Properties, Request, Result
 from zsemu.check.properties import Exhausted, Property, measure
 from zsemu.check.run_suite import check, exhaust_suite
+from zsemu.check.shrinking import Failed, complete, shrink
 from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, applies, geometry_of
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
@@ -64,6 +65,33 @@ def _run(
     return found
 
 
+_Failing = tuple[str, str, tuple[tuple[Suite, Result], ...]]
+"""a strategy, a check, and the suites in which that failed"""
+
+
+def _shrink(request: Request, failing: _Failing, report: Report) -> list[list[Failure]]:
+    """Shrink what failed one check of one strategy."""
+    name, check, suites = failing
+    failed = [Failed(target(result.arch), suite, result) for suite, result in suites]
+    found = shrink(request.strategies[name], check, failed, seed=request.seed, cc=request.cc)
+    report(1)
+    return found
+
+
+def _failing(cells: dict[str, _Cell], found: dict[str, Result]) -> dict[str, _Failing]:
+    """Return what is to be shrunk; an allocator's check has done so itself."""
+    failing: dict[str, _Failing] = {}
+    for cell, result in found.items():
+        _, name, suite = cells[cell]
+        assert suite
+        for failure in result.failures:
+            if not failure.case:
+                key = f"{name} {failure.check}"
+                _, _, others = failing.get(key, ("", "", ()))
+                failing[key] = (name, failure.check, (*others, (suite, result)))
+    return failing
+
+
 def _cells(request: Request) -> dict[str, _Cell]:
     """Return what is to be done, in the order of the results."""
     cells: dict[str, _Cell] = {}
@@ -113,8 +141,9 @@ def run(
 ) -> Findings:
     """Check everything asked for, cells in parallel; the order of the results is fixed.
 
-    ``failed`` is called with every result that has failures as soon as it is there. If it returns
-    True, nothing more is checked, and only what is done by then is among the findings.
+    ``failed`` is called with every result that has failures as soon as it is there, before they are
+    shrunk. If it returns True, nothing more is checked, and only what is done by then is among the
+    findings.
 
     ZsemuError if nothing has a name that ``request.only`` asks for, an image does not build, or a
     worker dies.
@@ -144,16 +173,31 @@ def run(
             watch,
             enough,
         )
-    found: dict[str, Result | list[Property]] = {}
-    for task, outcomes in done.items():
-        found |= dict(zip(tasks[task], outcomes, strict=True))
-    results: list[Result] = []
-    properties: Properties = {}
-    for cell, (arch, name, _) in cells.items():
-        if (outcome := found.get(cell)) is None:
-            continue
-        if isinstance(outcome, Result):
-            results.append(outcome)
-        else:
-            properties.setdefault(arch, {})[name] = tuple(outcome)
-    return Findings(results, properties)
+        found: dict[str, Result | list[Property]] = {}
+        for task, outcomes in done.items():
+            found |= dict(zip(tasks[task], outcomes, strict=True))
+        results: dict[str, Result] = {}
+        properties: Properties = {}
+        for cell, (arch, name, _) in cells.items():
+            outcome = found.get(cell)
+            if isinstance(outcome, Result):
+                results[cell] = outcome
+            elif outcome is not None:
+                properties.setdefault(arch, {})[name] = tuple(outcome)
+        if failing := _failing(cells, results):
+            watch.stage("shrinking", len(failing))
+            _add_cases(results, failing, pool.run(_shrink, failing, watch))
+    return Findings(list(results.values()), properties)
+
+
+def _add_cases(
+    results: dict[str, Result], failing: dict[str, _Failing], found: dict[str, list[list[Failure]]]
+) -> None:
+    """Give results the cases that were found of their failures."""
+    of_result: dict[tuple[str, str, str], list[Failure]] = {}
+    for key, (name, _, suites) in failing.items():
+        for (suite, result), failures in zip(suites, found[key], strict=True):
+            of_result.setdefault((result.arch, name, suite.name), []).extend(failures)
+    for cell, result in results.items():
+        failures = of_result.get((result.arch, result.strategy, result.suite), [])
+        results[cell] = complete(result, failures)
