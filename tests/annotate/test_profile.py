@@ -14,7 +14,7 @@ from zsemu.annotate import profile
 from zsemu.annotate.one_operation import parse
 from zsemu.annotate.profile import InstructionCounter, Profile
 from zsemu.counts import PHASES, PROFILE, SCOPES, UNCOUNTED
-from zsemu.guest.image import ALIGNED, STRING, Image
+from zsemu.guest.image import KIND, STRING, Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
@@ -109,7 +109,7 @@ def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
         inside = [a for a in one.instructions if block.address <= a < block.address + block.size]
         for each in inside:
             executions[:, each - start] += hits
-        if len(inside) == 1 and one.kinds[block.address - start] & (ALIGNED - 1) == STRING:
+        if len(inside) == 1 and one.kinds[block.address - start] & KIND == STRING:
             executions[:, block.address - start] -= repeats
     return executions
 

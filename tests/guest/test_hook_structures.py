@@ -26,6 +26,8 @@ enum macro {
         M_ZSPAGE_PFNS = ZSPAGE_PFNS,
         M_ZSPAGE_WORDS = ZSPAGE_WORDS,
         M_ALIGNED = ALIGNED,
+        M_ENTRY = ENTRY,
+        M_KIND = KIND,
         M_PROFILE = PROFILE,
 } macro;
 enum column a_column; enum region a_region; enum kind a_kind; enum what a_what; enum phase a_phase;
@@ -112,6 +114,8 @@ def test_macros(native: dwarf.Types) -> None:
         "M_ZSPAGE_PFNS": structures.ZSPAGE_PFNS,
         "M_ZSPAGE_WORDS": structures.ZSPAGE_WORDS,
         "M_ALIGNED": image.ALIGNED,
+        "M_ENTRY": image.ENTRY,
+        "M_KIND": image.KIND,
         "M_PROFILE": len(counts.PROFILE),
     }
 

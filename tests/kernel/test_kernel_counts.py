@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kernel.objects import ARCHS, RealKernel
 from zsemu import load_trace, run
 from zsemu.counts import PARTS, Counts
-from zsemu.guest.image import ALIGNED, STRING
+from zsemu.guest.image import KIND, STRING
 from zsemu.guest.machine import Machine
 from zsemu.guest.structures import StopAt
 from zsemu.kernel.counts import ENTRIES, INSTRUCTIONS, KINDS, PHASES, document
@@ -43,7 +43,7 @@ def _single_step(replay: KernelReplay, row: int) -> NDArray[np.int64]:
             phase = -1
         elif phase < 0:
             phase = entries.get(pc, -1)
-        string = image.kinds[pc - start] & (ALIGNED - 1) == STRING
+        string = image.kinds[pc - start] & KIND == STRING
         if phase >= 0 and not (string and pc == before):
             found[phase, owner[pc - start]] += 1
         before = pc

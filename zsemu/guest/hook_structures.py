@@ -22,6 +22,8 @@ ENTRIES: Final = (
 """the functions that the driver calls; with each of them a phase begins"""
 DRIVER_PHASE: Final = len(PHASES)
 """``DRIVER``: the driver itself runs, in no phase"""
+CALLS: Final = 4
+"""calls that are remembered of a chain"""
 MAX_FINDINGS: Final = 20
 """findings that are kept; the rest is only counted"""
 
@@ -50,7 +52,10 @@ EXPECTED: Final = np.dtype(
 """``struct expected``: what the host knows of an operation"""
 
 FINDING: Final = np.dtype(
-    [(name, np.uint64) for name in ("what", "operation", "phase", "pc", "address", "size", "value")]
+    [
+        *((n, np.uint64) for n in ("what", "operation", "phase", "pc", "address", "size", "value")),
+        ("calls", np.uint64, CALLS),
+    ]
 )
 """``struct finding``: something that the callbacks found wrong"""
 
@@ -103,7 +108,9 @@ class NativeRun(ctypes.Structure):
         *_pointers("current expected"),
         *_words("budget"),
         *_pointers("stop"),
-        *_words("stopped phase operation pc spent"),
+        *_words("stopped phase operation pc spent behind depth"),
+        ("call", _u64 * CALLS),
+        ("back", _u64 * CALLS),
     )
 
 
@@ -140,6 +147,7 @@ class NativeJudgement(ctypes.Structure):
         ("last_found", _u64 * NR_WHATS),
         ("findings", _u64 * (FINDING.itemsize // 8 * MAX_FINDINGS)),
         *_words("mapped watch watched_pc"),
+        ("watched_calls", _u64 * CALLS),
         *_pointers("outside"),
         *_words("outside_first outside_end outside_of"),
         ("slot", ctypes.c_uint8 * _SLOT),

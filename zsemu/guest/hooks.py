@@ -21,13 +21,14 @@ from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
 from zsemu.guest.compiler import cache_folder, compile_to, zig
 from zsemu.guest.hook_structures import (
     BLOCK,
+    CALLS,
     DRIVER_PHASE,
     ENTRIES,
     FINDING,
     PROMISE,
     NativeHooks,
 )
-from zsemu.guest.image import ALIGNED, STRING, Image
+from zsemu.guest.image import KIND, STRING, Image
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import MAX_PAGES
@@ -71,6 +72,14 @@ class BlockHits(NamedTuple):
     """shape (phases, SCOPE_COLUMNS)"""
     repeats: NDArray[np.uint64]
     """those hits that were another round of the instruction at the block's end, same shape"""
+
+
+class Place(NamedTuple):
+    """Where a guest was when something happened."""
+
+    pc: int
+    calls: tuple[int, ...] = ()
+    """the calls that led there, the innermost first; at most CALLS"""
 
 
 class Hooks:
@@ -265,14 +274,18 @@ class Hooks:
         return PHASES[self._native.run.phase]
 
     @property
-    def pc(self) -> int:
-        """Address of the last instruction; 0 without attach_everything()."""
-        return int(self._native.run.pc)
+    def place(self) -> Place:
+        """Where the guest is; its pc is 0 without attach_everything()."""
+        run = self._native.run
+        kept = min(int(run.depth), CALLS)
+        return Place(int(run.pc), tuple(reversed(run.call[:kept])))
 
     @property
-    def watched_pc(self) -> int | None:
-        """Address of the last instruction that changed the watched byte, if there was one."""
-        return int(self._native.judgement.watched_pc) or None
+    def watched(self) -> Place | None:
+        """Where the watched byte was changed last, if it was."""
+        judgement = self._native.judgement
+        pc = int(judgement.watched_pc)
+        return Place(pc, tuple(filter(None, judgement.watched_calls))) if pc else None
 
     @property
     def buffer_used(self) -> int:
@@ -305,6 +318,6 @@ class Hooks:
         for block in self.block_hits():
             number = image.count(block.address, block.size)
             total += block.hits.astype(np.int64) * number
-            if number == 1 and image.kinds[block.address - start] & (ALIGNED - 1) == STRING:
+            if number == 1 and image.kinds[block.address - start] & KIND == STRING:
                 total -= block.repeats.astype(np.int64)
         return total

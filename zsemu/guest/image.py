@@ -20,6 +20,8 @@ from zsemu.guest.targets import Target
 PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
 """kinds of instruction, as native/hooks.h has them; TLB + i invalidates TLB_KINDS[i]"""
 ALIGNED: Final = 0x80
+ENTRY: Final = 0x40
+KIND: Final = 0x3F
 """added to the kind of an instruction whose accesses must be aligned"""
 
 
@@ -151,7 +153,10 @@ class Image:
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
-        """Kind of the instruction that begins at each byte of the code, shape (bytes of code,)."""
+        """Kind of the instruction that begins at each byte of the code, shape (bytes of code,).
+
+        ALIGNED is added where it must access aligned, and ENTRY where a function begins.
+        """
         start, end = self.text
         kinds = np.zeros(end - start, np.uint8)
         rules = self.target.instructions
@@ -171,6 +176,7 @@ class Image:
             if rules.aligned and rules.aligned.search(text):
                 kind |= ALIGNED
             kinds[found.address - start] = kind
+        kinds[[symbol.address - start for symbol in self._functions]] |= ENTRY
         return kinds
 
     @cached_property
@@ -195,7 +201,7 @@ class Image:
         register = np.zeros(end - start, np.uint16)
         displacement = np.zeros(end - start, np.int64)
         pattern = self.target.instructions.tlb_operand
-        for at in np.flatnonzero(np.isin(self.kinds & (ALIGNED - 1), (TLB, TLB + 1))).tolist():
+        for at in np.flatnonzero(np.isin(self.kinds & KIND, (TLB, TLB + 1))).tolist():
             match = pattern.search(self.instructions[start + at].text)
             if match is None:
                 continue

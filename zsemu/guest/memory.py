@@ -42,6 +42,8 @@ _STACK: Final = 1 << 16
 """bytes"""
 _ROOT: Final = 1 << 16
 """bytes of the root of the page tables, whatever the target"""
+_NULL: Final = 1 << 16
+"""addresses below which a pointer is taken for a null pointer with something added"""
 _MAX_WINDOW_PAGES: Final = 256
 """page-table entries of windows that one table has on every target"""
 
@@ -251,6 +253,55 @@ class Memory:
                     return f"{_NAMES[region]}, {what} {number}, byte {local:#x}"
                 return f"{_NAMES[region]}, byte {local:#x}"
         return "memory that is nobody's"
+
+    def mapped(self, address: int, *, write: bool = False, execute: bool = False) -> bool:
+        """Return whether the guest has mapped an address so at boot, which leaves windows out."""
+        for virtual, _, pages, run, skip, writable, executable in self._ranges:
+            page = address - virtual >> self.mmu_shift
+            if 0 <= page < pages:
+                allowed = (writable or not write) and (executable or not execute)
+                return bool(allowed and page % (run + skip) < run)
+        return False
+
+    def in_window(self, address: int) -> bool:
+        """Return whether a virtual address is in a CPU's window, or beside it."""
+        pages = self.sizes.cpus * self.WINDOW_PAGES
+        return 0 <= address - self.target.window < pages << self.mmu_shift
+
+    def describe_address(self, address: int) -> str:
+        """Say in words what lies at a virtual address, which need not be mapped."""
+        if self.in_window(address):
+            page = address - self.target.window >> self.mmu_shift
+            cpu, page = divmod(page, self.WINDOW_PAGES)
+            guard = {0: "the guard page before ", 3: "the guard page behind "}
+            name = f"{guard.get(page, '')}the window of CPU {cpu}"
+            return name if page in guard else f"{name}, page {page - 1}: not present"
+        if address < _NULL:
+            return "a null pointer's page"
+        direct = address - self.virtual(0)
+        if 0 <= direct < self.size:
+            return self._describe_direct(direct)
+        image = address - RAM_BASE
+        if 0 <= image < self._end:
+            return f"{self.describe(image)}, by its physical address"
+        return "mapped by nothing"
+
+    def _describe_direct(self, offset: int) -> str:
+        """Say what lies at an offset in the direct map: a region, or which one it is behind."""
+        before = [
+            mark for mark in self._marks if mark[0] <= offset and mark[2] not in (CODE, OTHER)
+        ]
+        if not before:
+            return "the direct map of the image, which has none"
+        start, size, region = before[-1]
+        local, name = offset - start, _NAMES[region]
+        if local >= size:
+            return f"the direct map, no page: {local - size:#x} bytes behind {name}"
+        number, inside = divmod(local, 2 * self.page_size)
+        if region in (POOL, BUFFER, STATE) and inside >= self.page_size:
+            what = f"page {number} of the pool" if region == POOL else f"{name} of CPU {number}"
+            return f"the guard page behind {what}, byte {inside - self.page_size:#x}"
+        return self.describe(offset)
 
     def page_offset(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the offsets in RAM of pages of the pool."""

@@ -52,6 +52,9 @@ class Instructions:
     """how many bits the address in that register is shifted right"""
     aligned: re.Pattern[str] | None
     """instructions whose accesses must be aligned"""
+    memory: re.Pattern[str]
+    """an operand in memory; its groups are a register, ``base``, and ``sum``, numbers and registers
+    that are added up"""
     classes: tuple[tuple[str, re.Pattern[str]], ...]
     """pairs (one of CLASSES, expression): the first that matches decides; if none does, alu"""
 
@@ -117,6 +120,8 @@ class Target:
     unicorn_cpu: int
     pc: int
     """Unicorn's number of the program counter"""
+    exception_pc: int
+    """what Unicorn has added to the program counter when an exception ends the run"""
     registers: str
     """what Unicorn's constants of this architecture's registers begin with"""
     set_page_size: bool
@@ -163,6 +168,7 @@ def _instructions(data: dict[str, Any]) -> Instructions:
         tlb_operand=re.compile(data["tlb_operand"]),
         tlb_operand_shift=int(data.get("tlb_operand_shift", 0)),
         aligned=_pattern(data["aligned"]),
+        memory=re.compile(data["memory"]),
         tlb=tuple((kind, re.compile(text)) for kind, text in tlb if text),
         classes=tuple(
             (name, re.compile(data[name])) for name in ("branch", "system", "store", "load")
@@ -215,6 +221,7 @@ def target(name: str) -> Target:
         unicorn_mode=_mode(unicorn.unicorn_const, engine["mode"]),
         unicorn_cpu=unicorn_constant(engine["cpu"]),
         pc=unicorn_constant(engine["pc"]),
+        exception_pc=engine.get("exception_pc", 0),
         registers=engine["registers"],
         set_page_size=engine.get("set_page_size", False),
         coprocessor=tuple(tuple(row) for row in engine.get("coprocessor", [])),

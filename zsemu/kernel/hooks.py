@@ -16,7 +16,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 from zsemu.counts import PROFILE, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import cache_folder, compile_to, zig
-from zsemu.guest.image import ALIGNED, STRING
+from zsemu.guest.image import KIND, STRING
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE
 from zsemu.kernel.counts import COLUMNS, ENTRIES, KINDS, PHASES
@@ -193,7 +193,7 @@ class Hooks:
             address, size = int(self.blocks[index]["address"]), int(self.blocks[index]["size"])
             number, kind = image.count(address, size), self.owner[address - start]
             total[:, kind] += self.hits[index].astype(np.int64) * number
-            if number == 1 and image.kinds[address - start] & (ALIGNED - 1) == STRING:
+            if number == 1 and image.kinds[address - start] & KIND == STRING:
                 total[:, kind] -= self.repeats[index].astype(np.int64)
         return total
 

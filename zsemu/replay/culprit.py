@@ -1,34 +1,85 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the culprit of a wrong byte, the instruction that last stored into it, by a second replay.
+"""Find what did something wrong that shows late, by a second replay.
 
 A wrong byte in memory is noticed when somebody reads it, long after the store that made it wrong.
-So the trace is replayed once more. In the batches that matter every access is hooked, and the hooks
-watch that byte.
+And only an observing CPU knows the very instruction at which the guest stopped. So the trace is
+replayed once more. In the batches that matter every access is hooked, and the hooks watch that
+byte.
 """
 
 import numpy as np
 
+from zsemu.guest.hooks import Place
 from zsemu.replay.batch import Batch
 from zsemu.replay.by_shape import EachLength
 from zsemu.replay.machines import Stopped
-from zsemu.replay.observation import Observation, StrictTranslations, Subject
+from zsemu.replay.observation import Observation, StrictTranslations
 
 
-def culprit(
-    subject: Subject, batch: Batch, which: int, *, byte: int, first: int, strict: bool
-) -> int | None:
-    """Return the pc of the last store before the end of an operation that changed a byte of RAM.
+class Culprit:
+    """Finds the culprits of one replay; this class does not."""
 
-    The operation is number ``which`` of ``batch``. ``byte`` is an offset in RAM; with -1 the pc is
-    that where the replay ends. ``first`` is the batch from which on everything is hooked; with
-    ``strict`` that is all of them. None if there was no such store.
-    """
-    kind = StrictTranslations if strict else EachLength
-    search = _Search(kind(subject, watch=byte), range(first, batch.number + 1), batch.index[which])
-    try:
-        return search.run()
-    except Stopped:
-        return search.observation.machines.events.pc
+    def of_byte(self, batch: Batch, which: int, byte: int) -> Place | None:
+        """Return where a byte of RAM was changed last before the end of an operation of a batch."""
+
+    def of_stop(self, batch: Batch, which: int) -> Stopped | None:
+        """Return what stops an operation of a batch, as an observing CPU sees it."""
+
+
+class SecondReplay(Culprit):
+    """Finds them by replaying the same again."""
+
+    def __init__(self, observation: Observation) -> None:
+        """Take the observation of the replay in which something went wrong."""
+        self._subject, self._first = observation.subject, observation
+
+    def of_byte(self, batch: Batch, which: int, byte: int) -> Place | None:
+        """Return where a byte of RAM was changed last before the end of an operation of a batch.
+
+        A byte that the user's access took to its buffer was wrong before, where the payload lies.
+        """
+        found = self._of_byte(batch, which, byte)
+        image = self._subject.image
+        if found is None or found.pc < image.address("zs_access_start"):
+            return found
+        payload = _in_slot(batch, which, byte)
+        stored = None if payload is None else self._of_byte(batch, which, payload)
+        return found if stored is None or stored.pc == found.pc else stored
+
+    def _of_byte(self, batch: Batch, which: int, byte: int) -> Place | None:
+        machines, first = self._first.machines, batch.number
+        if byte >= machines.memory.pool:
+            # It may have been changed since its object's birth.
+            first = int(machines.writer.born[batch.part.trace.object[batch.rows[which]]])
+        try:
+            return self._replay(batch, which, first, byte)
+        except Stopped as stop:
+            return stop.place
+
+    def of_stop(self, batch: Batch, which: int) -> Stopped | None:
+        """Return what stops an operation of a batch, as an observing CPU sees it."""
+        try:
+            self._replay(batch, which, batch.number, -1)
+        except Stopped as stop:
+            return stop
+        return None
+
+    def _replay(self, batch: Batch, which: int, first: int, byte: int) -> Place | None:
+        """Replay up to an operation, everything hooked from batch ``first`` on; watch a byte."""
+        kind = StrictTranslations if self._first.machines.strict else EachLength
+        observation = kind(self._subject, watch=byte)
+        hooked = range(first, batch.number + 1)
+        return _Search(observation, hooked, batch.index[which]).run()
+
+
+def _in_slot(batch: Batch, which: int, byte: int) -> int | None:
+    """Return where in the pool the byte lies that was seen in the caller's buffer, if there."""
+    expected = batch.expected[which]
+    inside = byte - int(expected["given"])
+    if not 0 <= inside < int(expected["length"]):
+        return None
+    at, first = inside + int(expected["header"]), int(expected["bytes"][0])
+    return int(expected["part"][0]) + at if at < first else int(expected["part"][1]) + at - first
 
 
 class _Search:
@@ -37,7 +88,7 @@ class _Search:
     def __init__(self, observation: Observation, hooked: range, until: int) -> None:
         self.observation, self._hooked, self._until = observation, hooked, int(until)
 
-    def run(self) -> int | None:
+    def run(self) -> Place | None:
         writer = self.observation.machines.writer
         for batch in writer.batches():
             if batch.number in self._hooked:
@@ -61,13 +112,5 @@ class _Search:
             return None
         return int(np.searchsorted(batch.index, self._until, side="right"))
 
-    def _found(self) -> int | None:
-        return self.observation.machines.events.watched_pc
-
-
-def first_batch(observation: Observation, batch: Batch, which: int, byte: int) -> int:
-    """Return the batch from which on a byte may have been changed: that of its object's birth."""
-    machines = observation.machines
-    if byte < machines.memory.pool:
-        return batch.number
-    return int(machines.writer.born[batch.part.trace.object[batch.rows[which]]])
+    def _found(self) -> Place | None:
+        return self.observation.machines.events.watched

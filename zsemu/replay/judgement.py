@@ -6,26 +6,27 @@ judged here: the first word of slots where the allocator looks at it, and every 
 saw.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import PHASES
+from zsemu.guest.debug_lines import SourceLines
 from zsemu.guest.hook_structures import MISALIGNED, PROMISE, STALE, STRAY, STRAY_LOAD
+from zsemu.guest.hooks import Place
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
 from zsemu.replay.batch import Batch, BatchWriter
+from zsemu.replay.culprit import Culprit
 from zsemu.replay.machines import Stopped
 from zsemu.replay.observation import Observation
 from zsemu.replay.oracle import Arena
 from zsemu.replay.violations import FINAL_READ, Violation
 from zsemu.traces.operation import Operation
-
-Blame = Callable[[Batch, int, int], int | None]
-"""finds who is to blame for an operation of a batch and a byte of RAM: a pc; see culprit.py"""
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,18 @@ class Finding:
     found: bytes = b""
     offset: int = -1
     """of the first wrong byte in RAM; -1 where there is none"""
-    pc: int | None = None
+    place: Place | None = None
+    """of the instruction that did it"""
 
 
 class Judge:
     """Collects the violations of a replay, the first ones in full."""
 
-    def __init__(self, observation: Observation, blame: Blame) -> None:
-        """Judge what an observation runs; ``blame`` finds the instruction of what shows late."""
+    def __init__(self, observation: Observation, culprit: Culprit) -> None:
+        """Judge what an observation runs; ``culprit`` knows who did what shows late."""
         self._machines, self._image = observation.machines, observation.subject.image
         self._geometry = observation.subject.placed.geometry
-        self._blame = blame
+        self._culprit = culprit
         self.violations: list[Violation] = []
         """the first violations.KEPT, and the first of every check"""
         self.count = 0
@@ -66,15 +68,15 @@ class Judge:
         """Report what ended the replay in a batch."""
         if stop.kind != violations.SPANS:
             self._judge_accesses(batch)
-        # Only an observed run knows the very instruction, on every architecture.
-        pc = self._blame(batch, stop.which, -1) if stop.pc is None else stop.pc
-        self._add(batch, Finding(stop.which, stop.kind, stop.detail), pc=pc)
+        if stop.place is None:
+            stop = self._culprit.of_stop(batch, stop.which) or stop
+        self._add(batch, Finding(stop.which, stop.kind, stop.detail, place=stop.place))
 
     def _judge_accesses(self, batch: Batch) -> None:
         """Report what the native hooks found wrong."""
         found, number = self._machines.events.take_findings()
         for finding in accesses(found, self._machines.memory):
-            self._add(batch, finding, pc=finding.pc)
+            self._add(batch, finding)
         self.count += number - len(found)
 
     def _judge_memory(self, batch: Batch) -> None:
@@ -85,10 +87,10 @@ class Judge:
             *contents(batch.arena, batch.words, machines.memory.arena),
         ]
         for finding in sorted(found, key=lambda finding: finding.which):
-            pc = None
             if self._keeps(finding):
-                pc = self._blame(batch, finding.which, finding.offset)
-            self._add(batch, finding, pc=pc)
+                place = self._culprit.of_byte(batch, finding.which, finding.offset)
+                finding = replace(finding, place=place)
+            self._add(batch, finding)
 
     def _keeps(self, finding: Finding) -> bool:
         """Whether a finding is reported: the first ones, and the first of every check."""
@@ -97,11 +99,21 @@ class Judge:
         check = violations.check_of(finding)
         return all(violations.check_of(known) != check for known in self.violations)
 
-    def _add(self, batch: Batch, finding: Finding, *, pc: int | None) -> None:
+    @cached_property
+    def _lines(self) -> SourceLines:
+        return SourceLines(self._image, ())
+
+    def _where(self, pc: int) -> str:
+        """Name an instruction by function and offset, and by its source line if that is known."""
+        line = self._lines.at(pc)
+        where = self._image.where(pc)
+        return f"{where} ({line.name})" if line else where
+
+    def _add(self, batch: Batch, finding: Finding) -> None:
         self.count += 1
         if not self._keeps(finding):
             return
-        part, row, image = batch.part, batch.rows[finding.which], self._image
+        part, row, place = batch.part, batch.rows[finding.which], finding.place
         placed, number = part.placed, part.trace.object if part.number is None else part.number
         action = Operation(batch.operation[finding.which]).name.lower()
         self.violations.append(
@@ -116,8 +128,9 @@ class Judge:
                 detail=finding.detail,
                 expected=finding.expected.hex(" "),
                 found=finding.found.hex(" "),
-                pc="" if pc is None else image.where(pc),
-                instruction="" if pc is None else image.disassemble(pc),
+                pc=self._where(place.pc) if place else "",
+                instruction=self._image.disassemble(place.pc) if place else "",
+                calls=tuple(map(self._where, place.calls)) if place else (),
             )
         )
 
@@ -158,7 +171,9 @@ def accesses(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
             detail = f"after {phase} the old entry for {address:#x} can still be used"
         else:
             kind, detail = violations.PROMISE, _broken(what - PROMISE, phase, size, place)
-        yield Finding(int(raw["operation"]), kind, detail, found=stored, pc=int(raw["pc"]))
+        calls = tuple(filter(None, raw["calls"].tolist()))
+        at = Place(int(raw["pc"]), calls)
+        yield Finding(int(raw["operation"]), kind, detail, found=stored, place=at)
 
 
 def first_words(batch: Batch, writer: BatchWriter, memory: Memory) -> Iterator[Finding]:

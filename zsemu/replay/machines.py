@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.faults import explain
 from zsemu.guest.hook_structures import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY
-from zsemu.guest.hooks import Hooks
+from zsemu.guest.hooks import Hooks, Place
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.memory import Memory, Sizes
@@ -30,13 +31,13 @@ BUDGET: Final = 1 << 20
 class Stopped(Exception):  # noqa: N818 - what the guest did is a finding, not an error of ours
     """The guest could not go on with an operation of a batch: the replay ends there."""
 
-    def __init__(self, which: int, kind: str, detail: str, pc: int | None) -> None:
+    def __init__(self, which: int, kind: str, detail: str, place: Place | None) -> None:
         """Name the operation in its batch, the kind of violation, and what happened in words.
 
-        ``pc`` is that of the instruction, None where only an observing CPU can know it.
+        ``place`` is where the guest was, None where only an observing CPU can know it.
         """
         super().__init__(detail)
-        self.which, self.kind, self.detail, self.pc = which, kind, detail, pc
+        self.which, self.kind, self.detail, self.place = which, kind, detail, place
 
 
 class Machines:
@@ -111,22 +112,22 @@ class Machines:
         except Fault as found:
             fault = found
         at = int(control["current"][0])
-        pc = hooks.pc if hooks is self.events else None
+        place = hooks.place if hooks is self.events else None
         if fault:
-            detail = f"page fault or other exception: {fault}"
-            raise Stopped(at, violations.FAULT, detail, pc)
+            detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
+            raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped == TOO_MANY_BLOCKS:
             raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
         if hooks.stopped:
             greedy = hooks.stopped == TOO_MUCH_MEMORY
             what = "touches more memory than any object has" if greedy else "does not return"
-            raise Stopped(at, violations.ENDLESS, f"{hooks.phase} {what}", pc)
+            raise Stopped(at, violations.ENDLESS, f"{hooks.phase} {what}", place)
         if not returned:
             detail = f"{hooks.phase} waits for an interrupt, and none comes"
-            raise Stopped(at, violations.HALTS, detail, pc)
+            raise Stopped(at, violations.HALTS, detail, place)
         if at < len(batch.index) and batch.ops["error"][at]:
             detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
-            raise Stopped(at, violations.SPANS, detail, self.image.address("zs_map_object"))
+            raise Stopped(at, violations.SPANS, detail, Place(self.image.address("zs_map_object")))
         return at
 
     def take_rows(self, which: NDArray[np.int64] | slice) -> NDArray[np.uint32]:

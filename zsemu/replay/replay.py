@@ -15,7 +15,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
 from zsemu.replay.batch import Batch
 from zsemu.replay.by_shape import EachLength, EachShape
-from zsemu.replay.culprit import culprit, first_batch
+from zsemu.replay.culprit import Culprit, SecondReplay
 from zsemu.replay.judgement import Judge
 from zsemu.replay.machines import Machines, Stopped
 from zsemu.replay.observation import EveryOperation, Listener, Observation, Subject
@@ -66,7 +66,7 @@ class Replay:
         self._progress = progress
         chosen = observe or (EveryOperation if full else EachShape)
         self.observation = chosen(self._subject)
-        self._judge = Judge(self.observation, self._blame)
+        self._judge = Judge(self.observation, self._culprit())
 
     @property
     def machines(self) -> Machines:
@@ -123,16 +123,8 @@ class Replay:
         )
         return not probe.run().violation_count
 
-    def _blame(self, batch: Batch, which: int, byte: int) -> int | None:
-        """Return the pc of the store that made a byte of RAM wrong, as culprit() does."""
-        return culprit(
-            self._subject,
-            batch,
-            which,
-            byte=byte,
-            first=first_batch(self.observation, batch, which, byte),
-            strict=self.machines.strict,
-        )
+    def _culprit(self) -> Culprit:
+        return SecondReplay(self.observation)
 
     def _outcome(self) -> Outcome:
         return Outcome(
@@ -151,5 +143,5 @@ class Trial(Replay):
     It names no culprit of what shows late, for which a Replay replays the trace once more.
     """
 
-    def _blame(self, batch: Batch, which: int, byte: int) -> int | None:
-        return None
+    def _culprit(self) -> Culprit:
+        return Culprit()

@@ -51,8 +51,10 @@ class Violation:
     expected: str
     found: str
     pc: str
-    """function+offset of the instruction that did it; empty if none can be named"""
+    """function+offset of the instruction that did it, and its source line; empty if unknown"""
     instruction: str
+    calls: tuple[str, ...] = ()
+    """where it was called from, in the same way, the innermost first"""
 
     @property
     def subject(self) -> str:
@@ -72,6 +74,8 @@ class Violation:
             text += f"; expected {self.expected or '-'}, found {self.found or '-'}"
         if self.pc:
             text += f"; at {self.pc}: {self.instruction}"
+        if self.calls:
+            text += f"; called at {', '.join(self.calls)}"
         return text
 
 

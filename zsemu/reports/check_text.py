@@ -64,6 +64,7 @@ def explain(result: Result, failure: Failure, shown: str = "") -> list[str]:
         lines += [f"  expected {found.expected or '-'}", f"  found    {found.found or '-'}"]
     if found.pc:
         lines.append(f"  at {found.pc}: {found.instruction}")
+    lines += [f"  called at {call}" for call in found.calls]
     of = f"of {result.violation_count} violations"
     if shown:
         return [*lines, f"  smallest case found, {of}: as of {shown}"]

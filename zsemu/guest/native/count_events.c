@@ -33,6 +33,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		return;
 	}
 	spend(h, uc);
+	follow_calls(h, address, size);
 	row = row_of(h);
 	kind = h->image.kind[offset] & KIND;
 	h->rows.round = kind == STRING;

@@ -62,7 +62,8 @@ enum {
  * invalidate is TLB + its place among the four TLB columns. */
 enum kind { PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB };
 #define ALIGNED		0x80	/* added to a kind: must access aligned */
-#define KIND		0x7f
+#define ENTRY		0x40	/* a function begins here */
+#define KIND		0x3f
 
 /* Why a run was stopped: hooks.run.stopped. */
 enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY };
@@ -77,6 +78,7 @@ enum what {
 
 #define SCOPES		8	/* columns of the block histogram */
 #define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
+#define CALLS		4	/* that are remembered of a chain */
 #define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
 #define ZSPAGE_SIZE	512
 #define ZSPAGE_PFNS	64
@@ -107,6 +109,7 @@ struct expected {
 /* Something found wrong; what is one of enum what. */
 struct finding {
 	uint64_t what, operation, phase, pc, address, size, value;
+	uint64_t calls[CALLS];	/* where it was called from, the innermost first */
 };
 
 /* A translated block of Unicorn's. */
@@ -161,6 +164,9 @@ struct run {
 	uint64_t stopped;		/* one of enum reason, or 0 */
 	uint64_t phase, operation, pc;
 	uint64_t spent;			/* of the budget */
+	uint64_t behind;		/* address behind the instruction at pc */
+	/* the calls that led here: depth of them, of which CALLS are kept */
+	uint64_t depth, call[CALLS], back[CALLS];
 };
 
 /* The histogram of blocks that on_block() fills. */
@@ -196,7 +202,7 @@ struct judgement {
 	struct finding findings[FINDINGS];
 	uint64_t mapped;		/* maps that have not ended */
 	/* a byte of RAM, or ~0, and the last store that changed it */
-	uint64_t watch, watched_pc;
+	uint64_t watch, watched_pc, watched_calls[CALLS];
 	/* By byte of the zspage, what was done outside the slot: see displaced.c */
 	uint32_t *outside;
 	uint64_t outside_first, outside_end;	/* bytes not all zero */

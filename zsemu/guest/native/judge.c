@@ -78,10 +78,12 @@ static void watch(struct hooks *h, const struct access *a)
 {
 	struct judgement *j = &h->judgement;
 
-	if (a->offset <= j->watch && j->watch < a->offset + a->size &&
-	    h->memory.ram[j->watch] !=
+	if (a->offset > j->watch || j->watch >= a->offset + a->size ||
+	    h->memory.ram[j->watch] ==
 		    (uint8_t)(a->value >> (j->watch - a->offset) * 8))
-		j->watched_pc = h->run.pc;
+		return;
+	j->watched_pc = h->run.pc;
+	calls_to_here(h, j->watched_calls);
 }
 
 static void judge_store(struct hooks *h, const struct expected *e,

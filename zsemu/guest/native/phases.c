@@ -40,6 +40,7 @@ static void begin_phase(struct hooks *h, enum phase phase)
 	run->operation = current_operation(h);
 	run->spent = 0;
 	run->pc = 0;
+	run->depth = 0;
 	h->blocks.cell = phase * SCOPES + expected_of(h)->scope;
 	/* The two copies of an update are one access. */
 	if (phase != ACCESS || rows->accessed != run->operation + 1)
@@ -83,6 +84,34 @@ static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 			begin_phase(h, phase);
 	}
 	return phase;
+}
+
+/*
+ * Follow calls and returns, by where functions begin and what lies behind the
+ * instructions that led there. A tail call counts as one, which ends with the
+ * return to an outer caller.
+ */
+static void follow_calls(struct hooks *h, uint64_t address, uint32_t size)
+{
+	struct run *run = &h->run;
+	uint64_t i, kept = run->depth < CALLS ? run->depth : CALLS;
+
+	if (run->pc && address != run->behind) {
+		if (h->image.kind[address - h->image.text] & ENTRY) {
+			if (run->depth < CALLS) {
+				run->call[run->depth] = run->pc;
+				run->back[run->depth] = run->behind;
+			}
+			run->depth++;
+		} else {
+			for (i = kept; i-- > 0;)
+				if (address == run->back[i]) {
+					run->depth = i;
+					break;
+				}
+		}
+	}
+	run->behind = address + size;
 }
 
 static __attribute__((noinline, cold)) void stop(struct hooks *h, void *uc, enum reason reason)

@@ -45,7 +45,7 @@ enum column {
 /* Kinds of instruction, by address, that the host found by disassembling. */
 enum instruction { PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB };
 #define ALIGNED		0x80
-#define INSTRUCTION	0x7f
+#define INSTRUCTION	0x3f
 
 enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS };
 
