@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Steps of a check of a kernel's allocator: as text and back, numbered anew, shrunk, blamed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from zsemu.guest.targets import target
 from zsemu.kernel import exercise, steps
 from zsemu.kernel.steps import Step
 from zsemu.kernel.strategy import KernelStrategy, strategy
-from zsemu.replay.violations import HALTS, WRONG_BYTES
+from zsemu.replay.violations import ALLOCATOR as BROKEN
+from zsemu.replay.violations import FAULT, HALTS, WRONG_BYTES
 from zsemu.zsmalloc.geometry import geometry
 
 GEOMETRY = geometry("chain-8")
@@ -153,3 +155,44 @@ def test_an_object_that_waits_for_an_interrupt(arch: str, tmp_path: Path) -> Non
     assert failure.check == HALTS
     assert failure.violation.instruction.split()[0] in ("hlt", "wfi")
     assert len(failure.case) <= 5
+
+
+# What the kernels' BUG() is; of ARM's, the instruction that BUG_INSTR_VALUE is.
+BUG = """
+#if defined(__x86_64__) || defined(__i386__)
+	asm volatile("ud2");
+#elif defined(__aarch64__)
+	asm volatile("brk #0x800");
+#elif defined(__arm__)
+	asm volatile(".inst 0xe7f001f2");
+#else
+	asm volatile("ebreak");
+#endif
+"""
+
+
+@pytest.mark.parametrize("arch", target_names())
+@pytest.mark.parametrize(
+    ("code", "kind", "detail"),
+    [
+        ("*(volatile int *)16 = 1;", FAULT, "write at 0x10, a null pointer's page"),
+        (
+            "(void)*(volatile char *)(address(place.page[0]) + PAGE);",
+            FAULT,
+            "read at 0x[0-9a-f]+, the page behind page frame 0x[0-9a-f]+ of the pool, byte 0x0",
+        ),
+        (BUG, BROKEN, r"it reaches a BUG\(\) or a WARN\(\)"),
+    ],
+    ids=["null", "pool", "trap"],
+)
+def test_what_a_fault_was_about(
+    arch: str, code: str, kind: str, detail: str, tmp_path: Path
+) -> None:
+    text = ALLOCATOR.read_text()
+    path = compiled(tmp_path, arch, text.replace(SHORT, f"{code}\n\t\t{SHORT}"))
+    mine = strategy(str(path))
+    assert isinstance(mine, KernelStrategy)
+    failures = allocator.check(target(arch), mine, allocator.SLOTS).failures
+    (failure,) = (one for one in failures if one.check == kind)
+    assert re.fullmatch(detail, failure.violation.detail)
+    assert re.match(r"(read|zs_obj_read_begin)\+0x", failure.violation.pc)

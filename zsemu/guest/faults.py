@@ -7,22 +7,40 @@ registers, which a fault leaves as they were, and compared with what the guest h
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import unicorn
 
-from zsemu.guest.memory import Memory
+from zsemu.guest.image import Image
+from zsemu.guest.targets import Target
 
 _TERM: Final = re.compile(
     r"(?P<sign>[+-])? ?#?(?P<number>-?(?:0x[0-9a-f]+|\d+))(?![\w*])"
     r"|(?P<register>[a-z]\w*)(?:\*(?P<scale>\d))?(?:, lsl #(?P<shift>\d+))?"
 )
 """a number or a register in a sum, as Capstone writes them for all architectures"""
+NOT_MEMORY: Final = "exception that is none of memory"
 _LONGEST: Final = 64
 """bytes that an instruction accesses at most"""
 
 
-def explain(uc: unicorn.Uc, memory: Memory, pc: int) -> str:
+class Mapped(Protocol):
+    """What must be known of guest memory: that of strategies, or of a kernel's object."""
+
+    image: Image
+    target: Target
+
+    def mapped(self, address: int, *, write: bool = False, execute: bool = False) -> bool:
+        """Return whether the guest has mapped an address so at boot."""
+
+    def in_window(self, address: int) -> bool:
+        """Return whether a virtual address is in a CPU's window, or beside it."""
+
+    def describe_address(self, address: int) -> str:
+        """Say in words what lies at a virtual address, which need not be mapped."""
+
+
+def explain(uc: unicorn.Uc, memory: Mapped, pc: int) -> str:
     """Return what a CPU could not do when the instruction at ``pc`` was the last one begun."""
     target = memory.target
     mask = (1 << target.word_bits) - 1
@@ -37,13 +55,13 @@ def explain(uc: unicorn.Uc, memory: Memory, pc: int) -> str:
         if not memory.mapped(at & mask, write=access == "write")
     ]
     if not refused:
-        return "exception that is none of memory"
+        return NOT_MEMORY
     # What a window maps is not looked up: where something else is not mapped, it is that.
     _, access, at = min(refused, key=lambda one: one[0])
     return f"{access} at {at:#x}, {memory.describe_address(at)}"
 
 
-def _operands(uc: unicorn.Uc, memory: Memory, pc: int) -> Iterator[tuple[str, int]]:
+def _operands(uc: unicorn.Uc, memory: Mapped, pc: int) -> Iterator[tuple[str, int]]:
     """Yield "read" or "write" and the address, of the operands in memory of an instruction."""
     image, rules = memory.image, memory.target.instructions
     if pc not in image.instructions:
@@ -56,7 +74,7 @@ def _operands(uc: unicorn.Uc, memory: Memory, pc: int) -> Iterator[tuple[str, in
         yield ("write" if stores and number == 0 else "read"), _address(uc, memory, match)
 
 
-def _address(uc: unicorn.Uc, memory: Memory, match: re.Match[str]) -> int:
+def _address(uc: unicorn.Uc, memory: Mapped, match: re.Match[str]) -> int:
     """Add up an operand in memory."""
     target, groups = memory.target, match.groupdict()
     address = 0

@@ -6,6 +6,7 @@ does not map, and so between any two pages of the pool, so that a stray access f
 """
 
 import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,10 +43,26 @@ _STACK: Final = 1 << 16
 """bytes"""
 _ROOT: Final = 1 << 16
 """bytes of the root of the page tables, whatever the target"""
-_NULL: Final = 1 << 16
+NULL: Final = 1 << 16
 """addresses below which a pointer is taken for a null pointer with something added"""
 _MAX_WINDOW_PAGES: Final = 256
 """page-table entries of windows that one table has on every target"""
+
+
+Range = tuple[int, int, int, int, int, int, int]
+"""what the guest maps, as ``struct zs_range`` has it"""
+
+
+def is_mapped(
+    ranges: Iterable[Range], shift: int, address: int, *, write: bool, execute: bool
+) -> bool:
+    """Return whether ranges, of pages of ``1 << shift`` bytes, map an address so."""
+    for virtual, _, pages, run, skip, writable, executable in ranges:
+        page = address - virtual >> shift
+        if 0 <= page < pages:
+            allowed = (writable or not write) and (executable or not execute)
+            return bool(allowed and page % (run + skip) < run)
+    return False
 
 
 @dataclass(frozen=True)
@@ -88,8 +105,7 @@ class Memory:
         self.page_size = 1 << page_shift
         # Where the MMU has no such page, zsmalloc's page is several of the MMU's.
         self.mmu_shift = page_shift if page_shift in self.target.page_shifts else 12
-        self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
-        """what the guest maps, as ``struct zs_range`` has it"""
+        self._ranges: list[Range] = []
         self._marks: list[tuple[int, int, int]] = []
         """start, size and region of what is in use"""
         self._end = 0
@@ -256,12 +272,7 @@ class Memory:
 
     def mapped(self, address: int, *, write: bool = False, execute: bool = False) -> bool:
         """Return whether the guest has mapped an address so at boot, which leaves windows out."""
-        for virtual, _, pages, run, skip, writable, executable in self._ranges:
-            page = address - virtual >> self.mmu_shift
-            if 0 <= page < pages:
-                allowed = (writable or not write) and (executable or not execute)
-                return bool(allowed and page % (run + skip) < run)
-        return False
+        return is_mapped(self._ranges, self.mmu_shift, address, write=write, execute=execute)
 
     def in_window(self, address: int) -> bool:
         """Return whether a virtual address is in a CPU's window, or beside it."""
@@ -276,7 +287,7 @@ class Memory:
             guard = {0: "the guard page before ", 3: "the guard page behind "}
             name = f"{guard.get(page, '')}the window of CPU {cpu}"
             return name if page in guard else f"{name}, page {page - 1}: not present"
-        if address < _NULL:
+        if address < NULL:
             return "a null pointer's page"
         direct = address - self.virtual(0)
         if 0 <= direct < self.size:

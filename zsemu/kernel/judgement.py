@@ -9,6 +9,7 @@ import unicorn
 from numpy.typing import NDArray
 
 from zsemu.guest.debug_lines import SourceLines
+from zsemu.guest.faults import NOT_MEMORY, explain
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import MAX_ERRORS, WORDS, Cause
 from zsemu.kernel.memory import KernelMemory
@@ -79,15 +80,17 @@ class Judge:
         self._memory.state["nr_errors"] = 0
 
     def fault(
-        self, error: int, pc: int, done: Operations | None, row: int, action: str = ""
+        self, uc: unicorn.Uc, done: Operations | None, row: int = 0, action: str = ""
     ) -> None:
-        """Report that the guest could not go on; ``error`` is Unicorn's."""
-        instruction = self._image.disassemble(pc)
-        if instruction.split(" ")[0] in _TRAPS:
-            kind, detail = violations.ALLOCATOR, "it reaches a BUG() or a WARN()"
-        else:
-            kind = violations.FAULT
-            detail = f"page fault or other exception: {unicorn.UcError(error)}"
+        """Report that a CPU could not go on."""
+        target = self._memory.target
+        # For a trap Unicorn adds nothing to the program counter.
+        trap = int(uc.reg_read(target.pc))
+        pc = trap - target.exception_pc
+        kind, detail = violations.FAULT, explain(uc, self._memory, pc)
+        trapped = self._image.disassemble(trap).split(" ")[0].removeprefix("c.") in _TRAPS
+        if detail == NOT_MEMORY and trapped:
+            kind, detail, pc = violations.ALLOCATOR, "it reaches a BUG() or a WARN()", trap
         self.add(kind, detail, done, row, pc=pc, action=action)
 
     def differs(self, done: Operations, rows: NDArray[np.int64], details: list[str]) -> None:

@@ -20,11 +20,14 @@ from zsemu.guest.memory import (
     BUFFER,
     CALLER,
     CODE,
+    NULL,
     OTHER,
     POOL,
     RAM_BASE,
     STACK,
     STATE,
+    Range,
+    is_mapped,
 )
 from zsemu.kernel.guest import CONFIG, kernel_layout
 from zsemu.kernel.layouts import Layouts
@@ -77,7 +80,7 @@ class KernelMemory:
         self.target = target = linked.image.target
         self.types = kernel_layout(target)
         self._boot_types = structures.layout(target)
-        self._ranges: list[tuple[int, int, int, int, int, int, int]] = []
+        self._ranges: list[Range] = []
         self._marks: list[tuple[int, int, int]] = []
         self._end = self.image.address("zs_data_end") - RAM_BASE
         self._map_image()
@@ -195,6 +198,30 @@ class KernelMemory:
         """Return the word, or ``size`` bytes, at an address in the linear map."""
         at, size = self.offset(virtual), size or self.target.word
         return int.from_bytes(self.ram[at : at + size].tobytes(), "little")
+
+    def mapped(self, address: int, *, write: bool = False, execute: bool = False) -> bool:
+        """Return whether the guest has mapped an address so."""
+        return is_mapped(self._ranges, self.mmu_shift, address, write=write, execute=execute)
+
+    def in_window(self, address: int) -> bool:
+        """Return whether an address is in a CPU's window, of which a kernel has none."""
+        return False
+
+    def describe_address(self, address: int) -> str:
+        """Say in words what lies at a virtual address, which need not be mapped."""
+        if address < NULL:
+            return "a null pointer's page"
+        if 0 <= address - RAM_BASE < self.image.address("zs_data_end") - RAM_BASE:
+            symbol = self.image.name(address)
+            return f"code or static data of the image: {symbol}"
+        at = self.offset(address)
+        pool = at - self.pool
+        if 0 <= pool < self.sizes.pages * 2 * _PAGE and pool // _PAGE % 2:
+            frame = (RAM_BASE + at >> self.mmu_shift) - 1
+            return f"the page behind page frame {frame:#x} of the pool, byte {at % _PAGE:#x}"
+        if 0 <= at < self.size:
+            return "the linear map, no page" if not self.mapped(address) else "the linear map"
+        return "mapped by nothing"
 
     def regions(self) -> NDArray[np.uint8]:
         """Return the region of every page of RAM, shape (pages of RAM,)."""

@@ -206,7 +206,7 @@ class KernelRun:
         if error == HALTED:
             self.judge.add(violations.HALTS, _WAITS, batch, row, pc=self.judge.call(pc))
         elif error:
-            self.judge.fault(error, pc, batch, row)
+            self.judge.fault(machine.uc, batch, row)
         else:
             self.judge.add(violations.ENDLESS, _RUNS, batch, row, pc=pc)
         raise _Stopped
@@ -257,9 +257,7 @@ class KernelRun:
             returned = self._fast.drive()
         except Fault as fault:
             self.judge.complaints(None, action)
-            pc = int(self._fast.uc.reg_read(memory.target.pc))
-            error = getattr(fault.__cause__, "errno", 0)
-            self.judge.fault(error, pc, None, 0, action)
+            self.judge.fault(self._fast.uc, None, action=action)
             raise _Stopped from fault
         self.judge.complaints(None, action)
         if not returned:
