@@ -7,6 +7,7 @@ No test here is about time.
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench import commands
 from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part, Run, turns
 from bench.programs import PROGRAMS
 from bench.replays import Counting, Scripted, Unhooked
@@ -250,3 +252,23 @@ def test_the_command_with_programs(arch: str, tmp_path: Path) -> None:
     assert list(content["archs"][arch]["first_operations"]["levels"]) == [*OURS, *names]
     assert content["archs"][arch]["left_out"] == []
     assert f"qemu-{arch}" in content["programs"]
+
+
+def test_whole_commands_of_two_checkouts() -> None:
+    done = bench("--commands", "--version", "--repeat", "1", "--against", str(TESTS.parent))
+    assert done.returncode == 0, done.stderr
+    head, line = done.stdout.splitlines()
+    assert head.count(TESTS.parent.name) == 2
+    assert re.fullmatch(r"zsemu --version +0\.15( +\d\.\d \( +\d\.\d\)){2}", line)
+
+
+def test_a_command_that_does_not_end_as_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = commands.Command(("list", "none"), 0, 1, builds=False)
+    monkeypatch.setattr(commands, "COMMANDS", (wrong,))
+    with pytest.raises(ZsemuError, match="zsemu list none exits with 2"):
+        list(commands.lines("", 1, None))
+
+
+def test_what_the_commands_plant_can_be_planted() -> None:
+    for command in commands.COMMANDS:
+        assert f"{commands._EDIT}\n	{command.code}\n" in commands._mine(command.code)

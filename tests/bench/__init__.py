@@ -24,6 +24,9 @@ Instructions are the guest's, the driver's included, whoever counts them: counte
 hits, and every tool that counts them must come to the same in every run, or nothing is printed. A
 rep-prefixed instruction is one, however many rounds it has.
 
+With --commands, whole commands are timed instead, each with the seconds that a user should wait for
+it at most on two idle processors, and another checkout's beside them with --against.
+
 Exit status: 0, or 2 for bad use or input, and if a program was not there: what it would have shown
 is left out.
 """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bench
-from bench import report
+from bench import commands, report
 from bench.measure import measure
 from zsemu.cli.app import BAD_INPUT
 from zsemu.cli.options import Archs, Operations, Trace, values
@@ -35,8 +35,24 @@ def main(
     without_outside: Annotated[
         bool, typer.Option("--without-outside", help="Run neither qemu-user nor valgrind.")
     ] = False,
+    whole: Annotated[
+        str | None,
+        typer.Option(
+            "--commands",
+            metavar="TEXT",
+            help="Time whole commands instead, those whose line contains this; '' for all.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --commands: another checkout, run by turns."),
+    ] = None,
 ) -> None:
     """Print the tables of each architecture as soon as it is measured."""
+    if whole is not None:
+        for line in commands.lines(whole, repeat, against):
+            print(line, flush=True)
+        return
     if json and (json.is_dir() or not json.absolute().parent.is_dir()):
         raise ZsemuError(f"{json}: no place for a file: give --json one in a directory that exists")
     asked = request(
