@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zsemu.counts import CLASSES, TLB_KINDS
 from zsemu.errors import ZsemuError
+from zsemu.guest import elf_symbols
 from zsemu.guest.targets import Target
 
 PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
@@ -69,16 +70,16 @@ class Image:
             for section in elf.iter_sections():
                 if section["sh_flags"] & 2 and section["sh_size"]:  # SHF_ALLOC
                     self.sections[section.name] = (section["sh_addr"], section.data())
-            for entry in elf.get_section_by_name(".symtab").iter_symbols():
-                symbol = Symbol(entry.name, entry["st_value"], entry["st_size"])
+            for entry in elf_symbols.read(elf):
+                symbol = Symbol(entry.name, entry.value, entry.size)
                 if entry.name.startswith("$"):
                     # Mapping symbols of the Arm and RISC-V ABIs: from here on, data or code.
                     self._marks.append((symbol.address, not entry.name.startswith("$d")))
                     continue
-                is_global = entry["st_info"]["bind"] != "STB_LOCAL"
+                is_global = entry.binding != elf_symbols.LOCAL
                 if is_global:
                     self.symbols[entry.name] = symbol
-                if is_global or entry["st_info"]["type"] == "STT_FUNC":
+                if is_global or entry.type == elf_symbols.FUNCTION:
                     self._names.append(symbol)
 
     def has(self, name: str) -> bool:

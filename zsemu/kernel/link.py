@@ -15,7 +15,7 @@ import unicorn.unicorn_const
 from elftools.elf.elffile import ELFFile
 
 from zsemu.errors import ZsemuError
-from zsemu.guest import compiler
+from zsemu.guest import compiler, elf_symbols
 from zsemu.guest.image import Image
 from zsemu.guest.targets import Target
 from zsemu.kernel.object import KernelObject
@@ -118,9 +118,8 @@ def _defined(objects: Iterable[Path]) -> set[str]:
     names: set[str] = set()
     for path in objects:
         with path.open("rb") as stream:
-            for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
-                if symbol["st_shndx"] != "SHN_UNDEF":
-                    names.add(symbol.name)
+            symbols = elf_symbols.read(ELFFile(stream))
+        names |= {symbol.name for symbol in symbols if symbol.section != elf_symbols.UNDEFINED}
     return names
 
 
@@ -196,7 +195,7 @@ def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:
 def _symbols(path: Path) -> dict[str, int]:
     with path.open("rb") as stream:
         return {
-            symbol.name: int(symbol["st_value"])
-            for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols()
-            if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT")
+            symbol.name: symbol.value
+            for symbol in elf_symbols.read(ELFFile(stream))
+            if symbol.type in (elf_symbols.FUNCTION, elf_symbols.OBJECT)
         }

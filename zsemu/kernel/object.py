@@ -2,7 +2,7 @@
 """A kernel's ``zsmalloc.o`` or ``zsmalloc.ko``: what it is, and what it needs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from io import BytesIO
@@ -15,7 +15,9 @@ from elftools.construct.core import ConstructError
 from elftools.elf.elffile import ELFFile
 
 from zsemu.errors import ZsemuError
+from zsemu.guest import elf_symbols
 from zsemu.guest.compiler import compile_to, zig
+from zsemu.guest.elf_symbols import ElfSymbol
 from zsemu.kernel.layouts import REMEDY, Btf, Layouts, btf_of, from_dwarf
 from zsemu.kernel.target import KernelTarget, of_machine
 
@@ -102,8 +104,7 @@ def _read(path: Path) -> bytes:
         raise ZsemuError(f"{path}: {error.strerror}; give a kernel's zsmalloc.o") from error
 
 
-def _relocations(elf: ELFFile) -> Iterator[Relocation]:
-    symbols = elf.get_section_by_name(".symtab")
+def _relocations(elf: ELFFile, symbols: Sequence[ElfSymbol]) -> Iterator[Relocation]:
     word = 4 if elf.elfclass == 32 else 8
     for section in elf.iter_sections():
         if section["sh_type"] not in ("SHT_RELA", "SHT_REL"):
@@ -114,10 +115,10 @@ def _relocations(elf: ELFFile) -> Iterator[Relocation]:
             continue
         content = elf.get_section(target).data()
         for number, entry in enumerate(section.iter_relocations()):
-            symbol = symbols.get_symbol(entry["r_info_sym"])
-            name = str(symbol.name)
-            if symbol["st_info"]["type"] == "STT_SECTION":
-                name = elf.get_section(symbol["st_shndx"]).name
+            symbol = symbols[entry["r_info_sym"]]
+            name = symbol.name
+            if symbol.type == elf_symbols.SECTION:
+                name = elf.get_section(symbol.section).name
             offset = entry["r_offset"]
             addend = (
                 entry["r_addend"]
@@ -133,24 +134,22 @@ def _wants(section: str) -> bool:
     return bool(_KEPT.match(section)) or section in ("__jump_table", ".altinstructions")
 
 
-def _functions(elf: ELFFile) -> dict[int, list[tuple[int, int, str]]]:
+def _functions(elf: ELFFile, symbols: Sequence[ElfSymbol]) -> dict[int, list[tuple[int, int, str]]]:
     """Return the functions of each section: start, end and name."""
     found: dict[int, list[tuple[int, int, str]]] = {}
-    for symbol in elf.get_section_by_name(".symtab").iter_symbols():
-        if symbol["st_info"]["type"] == "STT_FUNC" and isinstance(symbol["st_shndx"], int):
-            start = symbol["st_value"] & ~1 if elf["e_machine"] == "EM_ARM" else symbol["st_value"]
-            span = (start, start + symbol["st_size"], symbol.name)
-            found.setdefault(symbol["st_shndx"], []).append(span)
+    for symbol in symbols:
+        if symbol.type == elf_symbols.FUNCTION and symbol.in_section:
+            start = symbol.value & ~1 if elf["e_machine"] == "EM_ARM" else symbol.value
+            span = (start, start + symbol.size, symbol.name)
+            found.setdefault(symbol.section, []).append(span)
     return found
 
 
-def _imports(elf: ELFFile, relocations: tuple[Relocation, ...]) -> dict[str, str]:
-    undefined = {
-        symbol.name
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols()
-        if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name
-    }
-    functions = _functions(elf)
+def _imports(
+    elf: ELFFile, symbols: Sequence[ElfSymbol], relocations: tuple[Relocation, ...]
+) -> dict[str, str]:
+    undefined = {s.name for s in symbols if s.section == elf_symbols.UNDEFINED and s.name}
+    functions = _functions(elf, symbols)
     found: dict[str, str] = {}
     for each in relocations:
         section = elf.get_section(each.section).name
@@ -225,14 +224,11 @@ def _load(path: Path, content: bytes, elf: ELFFile, wanted: str | None) -> Kerne
         raise ZsemuError(f"{path}: of an architecture that zsemu does not have ({machine})")
     if wanted is not None and known.target.name != wanted:
         raise ZsemuError(f"{path}: an object of {known.target.name}, not of {wanted}")
-    defined = {
-        symbol.name
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols()
-        if symbol["st_shndx"] != "SHN_UNDEF"
-    }
+    symbols = elf_symbols.read(elf)
+    defined = {symbol.name for symbol in symbols if symbol.section != elf_symbols.UNDEFINED}
     api = _api(path, defined)
-    relocations = tuple(_relocations(elf))
-    imports = _imports(elf, relocations)
+    relocations = tuple(_relocations(elf, symbols))
+    imports = _imports(elf, symbols, relocations)
     magic = _modinfo(elf, "vermagic")
     _refuse(path, imports, magic)
     return KernelObject(
@@ -264,7 +260,8 @@ def _copies(folder: Path, target: KernelTarget) -> Iterator[KernelFile]:
         found = of_machine(elf["e_machine"], elf.elfclass)
         if elf["e_type"] != "ET_REL" or found is None or found != target:
             raise ZsemuError(f"{path}: no object of {target.target.name}; make it again")
-        yield KernelFile(path, target, tuple(_relocations(elf)), _sections(elf), content)
+        relocations = tuple(_relocations(elf, elf_symbols.read(elf)))
+        yield KernelFile(path, target, relocations, _sections(elf), content)
 
 
 def _compiler(elf: ELFFile) -> str:
