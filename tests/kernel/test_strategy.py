@@ -19,7 +19,7 @@ from zsemu.kernel.steps import Step, as_trace
 from zsemu.kernel.strategy import KernelStrategy, strategy
 from zsemu.pytest_plugin import assert_counts_within
 from zsemu.replay.violations import PLACEMENT
-from zsemu.reports import tables
+from zsemu.reports import details_text
 from zsemu.results.document import Document, dumps, loads
 from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import geometry
@@ -134,14 +134,14 @@ def test_documents_without_objects_are_as_they_were() -> None:
 
 
 def test_tables_have_own_and_what_copies(compared: Document) -> None:
-    text = tables.text(compared, relative_to="copy-modes", width=200)
+    text = details_text.text(compared, relative_to="copy-modes", width=200)
     assert [line.split("  ")[0] for line in text.splitlines() if line.startswith("mine")][:2] == [
         "mine",
         "mine, own",
     ]
     assert "uncontended" in text
     assert "own instructions a call: zs_malloc()" in " ".join(text.split())
-    assert "of the caller" in tables.markdown(compared, relative_to="copy-modes")
+    assert "of the caller" in details_text.markdown(compared, relative_to="copy-modes")
 
 
 def test_another_placement_is_a_violation(folder: Path) -> None:

@@ -29,8 +29,8 @@ from readme import kept
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
 from zsemu.reports import plot_files
+from zsemu.reports.details_text import text
 from zsemu.reports.matrix import Matrix
-from zsemu.reports.tables import text
 from zsemu.results.document import Document, Record
 
 HERE: Final = Path(__file__).parent

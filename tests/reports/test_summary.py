@@ -8,8 +8,9 @@ from documents import document
 from reports.test_html_page import ODD, mean, odd, written
 from zsemu.counts import LIMITS
 from zsemu.reports.findings import findings
+from zsemu.reports.markdown import escaped
 from zsemu.reports.matrix import Matrix
-from zsemu.reports.summary import escaped, markdown
+from zsemu.reports.summary import markdown
 from zsemu.results.document import Document, dumps
 
 

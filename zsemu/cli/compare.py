@@ -188,16 +188,16 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
 
 def _show(document: "Document", base: str, format: Format, *, split: bool) -> None:
     """Print the results, and what must stand beside them: on stderr, where that is no table."""
-    from zsemu.reports import tables
+    from zsemu.reports import details_text, notes
     from zsemu.results.document import dumps
 
     if format == Format.TABLE:
-        emit(tables.text(document, relative_to=base, width=width(), split=split))
+        emit(details_text.text(document, relative_to=base, width=width(), split=split))
     elif format == Format.MARKDOWN:
-        emit(tables.markdown(document, relative_to=base, split=split))
+        emit(details_text.markdown(document, relative_to=base, split=split))
     else:
-        emit(dumps(document) if format == Format.JSON else tables.comma_separated(document))
-        note(tables.notes(document, width=width()))
+        emit(dumps(document) if format == Format.JSON else details_text.comma_separated(document))
+        note(notes.notes(document, width=width()))
 
 
 def _show_diff(found: "Diff", format: Format) -> None:

@@ -16,7 +16,8 @@ from zsemu.replay.spanning_costs import MODES
 from zsemu.replay.violations import check_of
 from zsemu.reports.cost_curves import Crossing, cost_curves, crossings
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
-from zsemu.reports.tables import repeats, times, trouble
+from zsemu.reports.notes import repeats
+from zsemu.reports.tables import times, trouble
 from zsemu.results.limits import BYTES
 
 COUNTS: Final = (BYTES, INSTRUCTIONS)

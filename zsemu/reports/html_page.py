@@ -17,7 +17,7 @@ from zsemu.counts import LIMITS
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
-from zsemu.reports import charts, plot_files, tables
+from zsemu.reports import charts, notes, plot_files
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
 from zsemu.reports.heat_table import heat_table
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
@@ -25,7 +25,7 @@ from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
 from zsemu.reports.reproduce import check_command, command, digest, needs, provenance
-from zsemu.reports.tables import times
+from zsemu.reports.tables import tables, times, trouble
 from zsemu.results.document import Document
 
 _TEMPLATE: Final = "report.html"
@@ -77,7 +77,7 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
     return {
         "id": f"run-{number}",
         "name": matrix.name,
-        "heading": tables.heading(document),
+        "heading": notes.heading(document),
         "archs": matrix.archs,
         "base": matrix.base,
         "found": found,
@@ -87,10 +87,10 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "boundary": [_figure(plot) for plot in plot_files.cost_plots(matrix)],
         "crossings": list(_crossings(matrix)),
         "regions": [_figure(plot) for plot in plot_files.traffic_plots(matrix)],
-        "tables": tables.tables(document, matrix.base),
-        "trouble": tables.trouble,
-        "violations": tables.violations(document),
-        "definitions": tables.definitions(document, matrix.base, split=True),
+        "tables": tables(document, matrix.base),
+        "trouble": trouble,
+        "violations": notes.violations(document),
+        "definitions": notes.definitions(document, matrix.base, split=True),
         "provenance": provenance(document),
         "needs": needs(document),
         "command": command(document, matrix.base, f"{matrix.name}.json"),

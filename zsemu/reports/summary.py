@@ -1,20 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write the report as short Markdown, for the summary of a CI job."""
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from zsemu.counts import LIMITS
-from zsemu.reports import tables
+from zsemu.reports import notes
 from zsemu.reports.findings import COUNTS, findings
 from zsemu.reports.heat_table import HeatTable, heat_table
+from zsemu.reports.markdown import escaped, markdown_table
 from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.reproduce import command, needs
-from zsemu.reports.tables import markdown_rows
-
-_SPECIAL: Final = re.compile(r"([\\`*\[\]<>|&~#]|(?<!\w)_|_(?!\w))")
-"""the characters to which Markdown gives a meaning; an underscore within a word has none"""
 
 
 def markdown(runs: Sequence[Matrix]) -> str:
@@ -23,18 +18,13 @@ def markdown(runs: Sequence[Matrix]) -> str:
     return "\n".join([*lines, escaped(LIMITS), ""])
 
 
-def escaped(text: str) -> str:
-    """Return text as Markdown that shows it as it is."""
-    return _SPECIAL.sub(r"\\\1", text)
-
-
 def _run(matrix: Matrix) -> Iterator[str]:
     found, document = findings(matrix), matrix.document
-    yield from [f"## {escaped(matrix.name)}", "", escaped(tables.heading(document)), ""]
+    yield from [f"## {escaped(matrix.name)}", "", escaped(notes.heading(document)), ""]
     yield from [f"**{escaped(found.headline)}**", ""]
     yield from [f"- {escaped(point)}" for point in found.points]
     yield ""
-    if violations := tables.violations(document):
+    if violations := notes.violations(document):
         yield from ["```", *(line.replace("```", "'''") for line in violations), "```", ""]
     for scope in matrix.scopes:
         if scope in ("total", "spanning"):
@@ -52,4 +42,4 @@ def _table(shown: HeatTable, matrix: Matrix, scope: str) -> Iterator[str]:
         figures = [cell.trouble or f"{cell.figure} ({cell.ratio})" for cell in cells]
         rows.append([escaped(name), *figures])
     yield from [f"### {SCOPE_NAMES[scope].capitalize()}: {shown.title}", ""]
-    yield from [*markdown_rows(rows), ""]
+    yield from [*markdown_table(rows), ""]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tables: every figure is computed again from the JSON, without zsemu's own sums."""
+"""The details: every figure is computed again from the JSON, without zsemu's own sums."""
 
 import csv
 import io
@@ -12,7 +12,8 @@ from documents import document
 
 from zsemu.counts import CLASSES, LIMITS, REGIONS
 from zsemu.errors import ZsemuError
-from zsemu.reports.tables import comma_separated, markdown, notes, text
+from zsemu.reports.details_text import comma_separated, markdown, text
+from zsemu.reports.notes import notes
 from zsemu.results.document import Document, dumps
 
 STRATEGY = ("settle", "map", "unmap")
