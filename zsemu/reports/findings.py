@@ -6,7 +6,7 @@ bytes, never which is faster. They are about map, access and unmap together, the
 Counts are compared exactly; ratios are rounded only when they are written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
@@ -63,6 +63,7 @@ def findings(matrix: Matrix) -> Findings:
     comparisons = tuple(
         _comparison(matrix, Measure(count, scope, use))
         for scope in _distinct(matrix)
+        if matrix.same_maps(scope)
         for use in (WHOLE, OWN)
         for count in COUNTS
     )
@@ -71,7 +72,7 @@ def findings(matrix: Matrix) -> Findings:
         return Findings("No cell is intact: there is nothing to compare.", tuple(points), ())
     if len({record.strategy for record in matrix.intact}) < 2:
         return Findings(_alone(matrix), tuple(points), ())
-    headline = _least(matrix, [one for one in comparisons if _is(one, BYTES, "total")])
+    points += [_of_movers(matrix, one) for one in comparisons if _is(one, BYTES, "total")]
     points += [_least(matrix, [one for one in comparisons if _is(one, INSTRUCTIONS, "total")])]
     for count in COUNTS:
         modes = [one for one in comparisons for scope in _MODES if _is(one, count, scope)]
@@ -80,7 +81,7 @@ def findings(matrix: Matrix) -> Findings:
     points += repeats(matrix.document)
     points += _left_to_others(matrix)
     points += _boundaries(matrix)
-    return Findings(headline, tuple(points), comparisons)
+    return Findings(_headline(matrix, comparisons), tuple(filter(None, points)), comparisons)
 
 
 def _distinct(matrix: Matrix) -> list[str]:
@@ -155,11 +156,14 @@ def _spanning(matrix: Matrix) -> list[str]:
     maps = _span([str(maps) for maps in sorted(maps for _, maps in shares)])
     number = _span([str(least[0]), str(most[0])])
     share = _span([f"{100 * spanning / maps:.1f} %" for spanning, maps in (least, most)])
-    why = (
-        "; how many depends on the size classes, which are not the same on all architectures"
-        if least != most
-        else ""
-    )
+    why = ""
+    if not matrix.same_maps("spanning"):
+        why = (
+            "; how many depends on the size classes, and a kernel's object has those of its kernel:"
+            " so of spanning maps nothing is said here"
+        )
+    elif least != most:
+        why = "; how many depends on the size classes, which are not the same on all architectures"
     return [f"Of {maps} maps, {number} are of spanning objects ({share}){why}."]
 
 
@@ -224,11 +228,34 @@ def _leasts(
 
 def told(matrix: Matrix, leasts: Sequence[Least]) -> str:
     """Say which strategies have the lowest count, where, and their ratio to the base."""
-    parts = []
+    return "; ".join(_each(matrix, leasts))
+
+
+def _each(matrix: Matrix, leasts: Sequence[Least]) -> Iterator[str]:
     for one in leasts:
         ratio = "" if matrix.base in one.strategies else _range(matrix, one.ratios)
-        parts.append(f"{listed(one.strategies)} {_on(matrix, one.archs)}{ratio}")
-    return "; ".join(parts)
+        yield f"{listed(one.strategies)} {_on(matrix, one.archs)}{ratio}"
+
+
+def _headline(matrix: Matrix, comparisons: Sequence[Comparison]) -> str:
+    """Say in one sentence who moves the fewest bytes, over all maps and over spanning ones."""
+    parts = []
+    for scope in ("total", "spanning"):
+        for one in comparisons:
+            if _is(one, BYTES, scope):
+                whose = listed(f"by {each}" for each in _each(matrix, one.of_all))
+                parts.append(f"over {SCOPE_NAMES[scope]} {whose}")
+    return f"With the access included, the fewest bytes are loaded and stored {'; '.join(parts)}."
+
+
+def _of_movers(matrix: Matrix, one: Comparison) -> str:
+    """Say who has the lowest count of those that move the object's bytes; empty if it is known."""
+    if not one.of_movers or one.of_movers == one.of_all:
+        return ""
+    return (
+        f"Of the strategies that move the object's bytes, fewest {one.measure.count} over"
+        f" {SCOPE_NAMES[one.measure.scope]}, access included: {told(matrix, one.of_movers)}."
+    )
 
 
 def _is(one: Comparison, count: str, scope: str) -> bool:
@@ -319,7 +346,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
             record.strategy: _pool(arch, record.strategy, matrix, "total", WHOLE)
             - _pool(arch, record.strategy, matrix, "spanning", WHOLE)
             for record in matrix.intact
-            if record.arch == arch and record.spanning_maps
+            if record.arch == arch and record.spanning_maps and not record.is_allocator
         }
         for name, amount in beside.items():
             own = _pool(arch, name, matrix, "total", OWN)

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 
 from zsemu.counts import ALLOCATOR_PHASES
-from zsemu.results.document import Provenance, Record
+from zsemu.results.document import Document, Provenance, Record
 
 
 def kernels(made: Provenance, records: Mapping[str, Sequence[Record]]) -> list[str]:
@@ -27,6 +27,27 @@ def kernels(made: Provenance, records: Mapping[str, Sequence[Record]]) -> list[s
         for record in some:
             if record.is_allocator:
                 lines += _allocator(arch, record, some[0])
+    return lines
+
+
+def other_maps(document: Document) -> list[str]:
+    """Say which kernel's objects span other maps than the strategies beside them, a line each."""
+    lines = []
+    for name in document.provenance.kernels:
+        ours, others = (
+            {
+                (one.arch, one.spanning_maps)
+                for one in document.records
+                if (one.strategy == name) is its
+            }
+            for its in (True, False)
+        )
+        if others and not ours <= others:
+            named = dict.fromkeys(one.geometry for one in document.records if one.strategy == name)
+            lines.append(
+                f"{name}: its kernel's size classes ({', '.join(named)}) are not those of the others,"
+                " so its spanning maps are other maps than theirs."
+            )
     return lines
 
 

@@ -68,7 +68,11 @@ class Matrix:
         self.strategies: Final = tuple(dict.fromkeys(one.strategy for one in document.records))
         if not any(one.maps for one in document.records):
             raise ZsemuError(f"{name}: these results hold no maps: there is nothing to report")
-        if len({(one.trace, one.geometry, one.page_size) for one in document.records}) > 1:
+        # A kernel's object has the geometry of its kernel, whatever the others have.
+        kernels = document.provenance.kernels
+        geometries = {one.geometry for one in document.records if one.strategy not in kernels}
+        settings = {(one.trace, one.page_size) for one in document.records}
+        if len(geometries) > 1 or len(settings) > 1:
             raise ZsemuError(
                 f"{name}: results of several traces, geometries or page sizes: a report takes them"
                 " from a file each"
@@ -85,6 +89,15 @@ class Matrix:
     def scopes(self) -> list[str]:
         """The scopes of SCOPES that have maps in some record."""
         return [s for s in SCOPES if any(one.scope_maps[s] for one in self.document.records)]
+
+    def same_maps(self, scope: str) -> bool:
+        """Return whether on each architecture all strategies have the same number of such maps.
+
+        They have not where a kernel's object has other size classes than zsemu: then means are of
+        different maps.
+        """
+        numbers = {(one.arch, one.scope_maps[scope]) for one in self.document.records}
+        return len(numbers) == len(self.archs)
 
     @property
     def intact(self) -> list[Record]:
