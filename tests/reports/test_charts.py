@@ -8,19 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from zsemu.reports.charts import (
-    FILLS,
-    INK,
-    PALETTE,
-    PAPERS,
-    Spec,
-    TrafficBar,
-    cost_chart,
-    png,
-    svg,
-    traffic_chart,
-)
+from zsemu.reports.charts import INK, PALETTE, PAPERS, Spec, png, svg
+from zsemu.reports.cost_chart import cost_chart
 from zsemu.reports.cost_curves import Crossing, Curve
+from zsemu.reports.traffic_chart import FILLS, TrafficBar, traffic_chart
 
 NAMES = ("copy", "swap", "<b>&.c")
 COPY = Curve((0.25, 0.75), (2.0, 2.0), (1, 1))

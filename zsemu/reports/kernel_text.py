@@ -45,8 +45,8 @@ def other_maps(document: Document) -> list[str]:
         if others and not ours <= others:
             named = dict.fromkeys(one.geometry for one in document.records if one.strategy == name)
             lines.append(
-                f"{name}: its kernel's size classes ({', '.join(named)}) are not those of the others,"
-                " so its spanning maps are other maps than theirs."
+                f"{name}: its kernel's size classes ({', '.join(named)}) are not those of the"
+                " others, so its spanning maps are other maps than theirs."
             )
     return lines
 

@@ -11,9 +11,12 @@ from zsemu.counts import REGIONS
 from zsemu.paths import replacing
 from zsemu.replay.spanning_costs import MODES
 from zsemu.reports import charts
+from zsemu.reports.cost_chart import cost_chart
 from zsemu.reports.cost_curves import cost_curves, crossings
 from zsemu.reports.findings import COUNTS
-from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix
+from zsemu.reports.matrix import SCOPE_NAMES, USES, WHOLE, Matrix, Measure
+from zsemu.reports.ratio_chart import RatioRow, ratio_chart
+from zsemu.reports.traffic_chart import TrafficBar, traffic_chart
 from zsemu.results.document import Record
 
 IMAGES: Final[dict[str, Callable[[charts.Spec], bytes]]] = {
@@ -35,9 +38,39 @@ class Plot:
 
 
 def all_plots(matrix: Matrix) -> Iterator[Plot]:
-    """Yield the plots of costs, then those of traffic."""
+    """Yield the plots of ratios, of costs by where the page ends, and of traffic."""
+    for count in COUNTS:
+        yield from ratio_plots(matrix, count)
     yield from cost_plots(matrix)
     yield from traffic_plots(matrix)
+
+
+def ratio_plots(matrix: Matrix, count: str) -> Iterator[Plot]:
+    """Yield a plot of every strategy's ratio to the base, of all maps, and of spanning ones if any.
+
+    The two have the same axis. Where there is nothing to compare, there is nothing to plot.
+    """
+    rows = {
+        scope: [_ratios(matrix, Measure(count, scope, WHOLE), name) for name in matrix.strategies]
+        for scope in ("total", "spanning")
+        if scope in matrix.scopes
+    }
+    ratios = [ratio for each in rows.values() for row in each for ratio in row.ratios.values()]
+    if len(matrix.strategies) < 2 or not ratios:
+        return
+    for scope, each in rows.items():
+        title = f"{_trace(matrix)}: {SCOPE_NAMES[scope]}"
+        subtitle = f"{count} of {WHOLE}, ratio to {matrix.base}"
+        chart = ratio_chart(
+            each, matrix.archs, (min(ratios), max(ratios)), title=title, subtitle=subtitle
+        )
+        yield Plot(_name(matrix.name, "ratios", SCOPE_NAMES[scope], count), title, subtitle, chart)
+
+
+def _ratios(matrix: Matrix, measure: Measure, name: str) -> RatioRow:
+    ratios = {arch: matrix.ratio(measure, arch, name) for arch in matrix.archs}
+    broken = [record.arch for record in matrix.broken if record.strategy == name]
+    return RatioRow(name, {arch: one for arch, one in ratios.items() if one}, broken)
 
 
 def cost_plots(matrix: Matrix) -> Iterator[Plot]:
@@ -53,7 +86,7 @@ def cost_plots(matrix: Matrix) -> Iterator[Plot]:
                     continue
                 title = f"{arch}, {_trace(matrix)}: {mode}s"
                 subtitle = f"{count} of map + unmap per byte of slot; circles: crossovers"
-                chart = charts.cost_chart(
+                chart = cost_chart(
                     curves, crossings(curves), matrix.strategies, title=title, subtitle=subtitle
                 )
                 yield Plot(_name(matrix.name, arch, mode, count), title, subtitle, chart)
@@ -69,7 +102,7 @@ def traffic_plots(matrix: Matrix) -> Iterator[Plot]:
     for use, phases in USES.items():
         bars = {
             arch: [
-                charts.TrafficBar(
+                TrafficBar(
                     one.strategy,
                     {
                         region: sum(
@@ -90,7 +123,7 @@ def traffic_plots(matrix: Matrix) -> Iterator[Plot]:
                 continue
             title = f"{arch}, {_trace(matrix)}: {SCOPE_NAMES[scope]}"
             subtitle = f"bytes of {use} by region, loaded and stored"
-            chart = charts.traffic_chart(each, touched, title=title, subtitle=subtitle)
+            chart = traffic_chart(each, touched, title=title, subtitle=subtitle)
             yield Plot(_name(matrix.name, arch, "regions", use), title, subtitle, chart)
 
 
