@@ -29,8 +29,8 @@ PALETTE: Final = (
     "#009068",
     "#8a6ad0",
 )
-"""of strategies or architectures: the colours of Okabe and Ito, which are told apart without colour vision, made
-dark enough for white paper and light enough for dark paper"""
+"""of strategies or architectures: the colours of Okabe and Ito, which are told apart without colour
+vision, made dark enough for white paper and light enough for dark paper"""
 PAPERS: Final = ("#ffffff", "#0d1117")
 SHAPES: Final = (
     "circle",

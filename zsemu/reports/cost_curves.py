@@ -79,9 +79,14 @@ def cost_curves(records: Iterable[Record], mode: str, count: str) -> dict[str, C
 
 
 def crossings(curves: dict[str, Curve]) -> list[Crossing]:
-    """Return where the curves of one architecture cross, from left to right."""
+    """Return where the curves of one architecture cross, from left to right.
+
+    Only curves of the same maps can: a kernel's object may have size classes of its own.
+    """
     every = []
     for one, two in combinations(curves, 2):
+        if (curves[one].share, curves[one].maps) != (curves[two].share, curves[two].maps):
+            continue
         crossed = _crossings(one, two, curves)
         if len(crossed) <= _MOST:
             every += crossed

@@ -49,27 +49,6 @@ def ratio_chart(
 
     The axis reaches from the first to the last ratio of ``extent``, which other charts may share.
     """
-    drawn = [
-        {"strategy": row.strategy, "arch": arch, "ratio": row.ratios[arch], "one": 1}
-        for row in rows
-        for arch in archs
-        if arch in row.ratios
-    ]
-    broken = [
-        {"strategy": row.strategy, "arch": arch, "one": 1} for row in rows for arch in row.broken
-    ]
-    told = [{"strategy": row.strategy, "label": _label(row.ratios.values())} for row in rows]
-    named = [
-        {"strategy": row.strategy, "label": f"\u2715 {', '.join(row.broken)}"}
-        for row in rows
-        if row.broken
-    ]
-    scale, ticks = _scale(*extent)
-    x = {
-        **quantity("ratio", scale),
-        "axis": {"values": ticks, "labelExpr": "format(datum.value, '~g') + 'x'"},
-    }
-    one = quantity("one", scale)
     y = {
         "field": "strategy",
         "type": "nominal",
@@ -78,48 +57,56 @@ def ratio_chart(
         "scale": {"paddingInner": 0.25, "paddingOuter": 0.1},
         "axis": {"domain": False, "ticks": False, "labelPadding": 6},
     }
-    lane = {"field": "arch", "type": "nominal", "sort": list(archs)}
+    step = max(_LANE, _LEAST / len(archs))
+    layers = [*_dots(rows, archs, extent, y), *_words(rows, y)]
+    return chart(layers, title, subtitle, height={"step": step})
+
+
+def _dots(
+    rows: Sequence[RatioRow], archs: Sequence[str], extent: tuple[float, float], y: Spec
+) -> list[Spec]:
+    """Return the layers of the ratios, and of the crosses where there are none."""
+    there = [
+        {"strategy": row.strategy, "arch": arch, "ratio": row.ratios[arch], "one": 1}
+        for row in rows
+        for arch in archs
+        if arch in row.ratios
+    ]
+    broken = [
+        {"strategy": row.strategy, "arch": arch, "one": 1} for row in rows for arch in row.broken
+    ]
+    scale, ticks = _scale(*extent)
+    axis = {"values": ticks, "labelExpr": "format(datum.value, '~g') + 'x'"}
+    x, one = {**quantity("ratio", scale), "axis": axis}, quantity("one", scale)
+    lane = {"y": y, "yOffset": {"field": "arch", "type": "nominal", "sort": list(archs)}}
     legend = {"orient": "bottom", "columns": 3, "title": None}
     colour = {**style("arch", archs, PALETTE), "legend": legend}
-    beside = {"type": "text", "align": "left", "fontSize": 11, "color": INK}
-    layers = [
-        layer(
-            drawn,
-            {"type": "rule", "strokeWidth": 1.2},
-            x=one,
-            x2={"field": "ratio"},
-            y=y,
-            yOffset=lane,
-            color=colour,
-        ),
-        layer([{"one": 1}], {"type": "rule", "color": INK, "strokeWidth": 1}, x=one),
-        layer(
-            drawn,
-            {"type": "point", "size": 30, "filled": True, "opacity": 1},
-            x=x,
-            y=y,
-            yOffset=lane,
-            color=colour,
-            shape={**style("arch", archs, SHAPES), "legend": legend},
-        ),
-        layer(
-            broken,
-            {"type": "point", "shape": _CROSS, "size": 40, "strokeWidth": 2, "color": BAD},
-            x=one,
-            y=y,
-            yOffset=lane,
-        ),
-        layer(told, beside, x={"value": WIDTH + 10}, y=y, text={"field": "label"}),
-        layer(
-            named,
-            {**beside, "color": BAD, "dy": 13},
-            x={"value": WIDTH + 10},
-            y=y,
-            text={"field": "label"},
-        ),
+    shape = {**style("arch", archs, SHAPES), "legend": legend}
+    cross = {"type": "point", "shape": _CROSS, "size": 40, "strokeWidth": 2, "color": BAD}
+    dot = {"type": "point", "size": 30, "filled": True, "opacity": 1}
+    line = {"type": "rule", "strokeWidth": 1.2}
+    return [
+        layer(there, line, x=one, x2={"field": "ratio"}, color=colour, **lane),
+        layer([{"one": 1}], {"type": "rule", "color": INK}, x=one),
+        layer(there, dot, x=x, color=colour, shape=shape, **lane),
+        layer(broken, cross, x=one, **lane),
     ]
-    step = max(_LANE, _LEAST / len(archs))
-    return chart(layers, title, subtitle, height={"step": step})
+
+
+def _words(rows: Sequence[RatioRow], y: Spec) -> list[Spec]:
+    """Return the layers of what is written beside each strategy."""
+    ratios = [{"strategy": row.strategy, "label": _label(row.ratios.values())} for row in rows]
+    broken = [
+        {"strategy": row.strategy, "label": f"\u2715 {', '.join(row.broken)}"}
+        for row in rows
+        if row.broken
+    ]
+    mark = {"type": "text", "align": "left", "fontSize": 11}
+    place = {"x": {"value": WIDTH + 10}, "y": y, "text": {"field": "label"}}
+    return [
+        layer(ratios, {**mark, "color": INK}, **place),
+        layer(broken, {**mark, "color": BAD, "dy": 13}, **place),
+    ]
 
 
 def _label(ratios: Iterable[float]) -> str:
