@@ -79,6 +79,8 @@ SCOPES: Final = {
     "spanning_update": (SPANNING_UPDATE,),
 }
 
+NOT_CYCLES: Final = "Counts are not cycles: the emulator knows no caches, pipeline or TLB misses."
+"""the first of LIMITS, for where there is no room for all"""
 LIMITS: Final = (
     "Limits: counts are not cycles: the emulator knows no caches, no pipeline and no cost of a TLB"
     " miss. Only the direct map is modelled: the 32-bit kernels' highmem mappings (kmap_atomic),"

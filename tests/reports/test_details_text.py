@@ -13,7 +13,7 @@ from documents import document
 from zsemu.counts import CLASSES, LIMITS, REGIONS
 from zsemu.errors import ZsemuError
 from zsemu.reports.details_text import comma_separated, markdown, text
-from zsemu.reports.notes import notes
+from zsemu.reports.notes import in_full
 from zsemu.results.document import Document, dumps
 
 STRATEGY = ("settle", "map", "unmap")
@@ -177,7 +177,7 @@ def test_what_stands_beside_the_figures() -> None:
         assert "ratios are to copy" in words
         assert "rep-prefixed" in words
         assert "abababababababab" in words and "strategy mine.c: sha256 cdcdcdcdcdcdcdcd" in words
-    assert LIMITS in " ".join(notes(made, width=80).split())
+    assert LIMITS in " ".join(in_full(made, width=80).split())
     only_arm = Document(made.provenance, made.records[3:])
     assert "rep-prefixed" not in text(only_arm, relative_to="copy", width=80)
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from documents import MAPS, Cost, costing, document, shaped
 
-from zsemu.reports.findings import findings, listed
+from zsemu.reports.findings import findings
 from zsemu.reports.matrix import Matrix
+from zsemu.reports.words import listed
 from zsemu.results.document import Document
 
 # Over all 200 maps, and over the 40 spanning ones; half of those by reads, half by writes.

@@ -18,7 +18,7 @@ from zsemu.replay.spanning_costs import MODES
 from zsemu.reports.html_page import html
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.property_table import Measured
-from zsemu.reports.published import NOT_CYCLES, PUBLISHED
+from zsemu.reports.published import CAVEAT, PUBLISHED
 from zsemu.reports.tables import tables
 from zsemu.results.document import Document, dumps, loads
 
@@ -163,7 +163,7 @@ def test_what_stands_beside_the_figures() -> None:
     found, _ = usual()
     words = " ".join(found.text.split())
     assert LIMITS.removeprefix("Limits: c") in words
-    assert NOT_CYCLES in words
+    assert CAVEAT in words
     for text in ("Unicorn 9.9", "arm A15", "flags of arm: -target arm -marm", "abababababababab"):
         assert text in words
     assert "ratios are to copy" in words

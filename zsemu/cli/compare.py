@@ -44,11 +44,30 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Count(StrEnum):
+    """What the ratios at a glance are of."""
+
+    BYTES = "bytes"
+    INSTRUCTIONS = "instructions"
+
+
+Counted = Annotated[
+    Count | None,
+    typer.Option("--count", help="What the table at a glance is of. [default: bytes]"),
+]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Instead of one table at a glance, print every figure of each architecture, and what"
+        " made them.",
+    ),
+]
 Regions = Annotated[
     bool,
     typer.Option(
         "--regions",
-        help="Show instructions by class, cache lines, and bytes by region of memory, too;"
+        help="The details, with instructions by class, cache lines, and bytes by region of memory;"
         " they are always counted: csv and json hold them anyway.",
     ),
 ]
@@ -84,6 +103,8 @@ def compare(
     geometry: Annotated[str | None, GEOMETRY] = None,
     page_size: PageSize = 4096,
     operations: Operations = None,
+    count: Counted = None,
+    details: Details = False,
     regions: Regions = False,
     cc: Compiler = "zig",
     relative_to: RelativeTo = "copy",
@@ -96,8 +117,9 @@ def compare(
 ) -> None:
     """Replay a trace through every strategy on every architecture.
 
-    Every object is proven intact, and what each way of mapping it costs is counted. Options that
-    take several values may be repeated, or given several with commas between them.
+    Every object is proven intact, and what each way of mapping it costs is counted. One table shows
+    the ratios to one of the strategies; --details shows all that was counted. Options that take
+    several values may be repeated, or given several with commas between them.
 
     Exit status: 0 all intact, 1 some strategy has violations, 2 bad use or input, 3 a regression
     against the baseline.
@@ -109,6 +131,8 @@ def compare(
     from zsemu.runs.request import request
 
     _check_places(json, save_baseline)
+    if count and (details or regions or format in (Format.CSV, Format.JSON)):
+        raise ZsemuError(f"--count {count}: of the table at a glance alone: leave one of them out")
     if limit and not baseline:
         raise ZsemuError("--limit is about what moved: name a --baseline")
     old = baselines.read(baseline) if baseline else None
@@ -125,7 +149,10 @@ def compare(
     document = _run(asked, old, jobs)
     if json:
         save(document, json)
-    _show(document, base, format, split=regions)
+    if details or regions:
+        _show_details(document, base, format, split=regions)
+    else:
+        _show(document, base, format, count or Count.BYTES)
     found = judge(old, document, limit) if old else None
     if found:
         _show_diff(found, format)
@@ -186,18 +213,38 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
     return labels, same[0]
 
 
-def _show(document: "Document", base: str, format: Format, *, split: bool) -> None:
-    """Print the results, and what must stand beside them: on stderr, where that is no table."""
+def _show(document: "Document", base: str, format: Format, count: Count) -> None:
+    """Print the results at a glance, or all of them for a program and a few notes on stderr."""
+    from zsemu.reports import glance_text, notes
+    from zsemu.reports.matrix import Matrix
+
+    if format == Format.TABLE:
+        emit(glance_text.text(Matrix(document, base), count=count, width=width()))
+    elif format == Format.MARKDOWN:
+        emit(glance_text.markdown(Matrix(document, base), count=count))
+    else:
+        emit(_for_programs(document, format))
+        note(notes.in_short(document, width=width()))
+
+
+def _show_details(document: "Document", base: str, format: Format, *, split: bool) -> None:
+    """Print the results with all that must stand beside them: on stderr, where that is no table."""
     from zsemu.reports import details_text, notes
-    from zsemu.results.document import dumps
 
     if format == Format.TABLE:
         emit(details_text.text(document, relative_to=base, width=width(), split=split))
     elif format == Format.MARKDOWN:
         emit(details_text.markdown(document, relative_to=base, split=split))
     else:
-        emit(dumps(document) if format == Format.JSON else details_text.comma_separated(document))
-        note(notes.notes(document, width=width()))
+        emit(_for_programs(document, format))
+        note(notes.in_full(document, width=width()))
+
+
+def _for_programs(document: "Document", format: Format) -> str:
+    from zsemu.reports.details_text import comma_separated
+    from zsemu.results.document import dumps
+
+    return dumps(document) if format == Format.JSON else comma_separated(document)
 
 
 def _show_diff(found: "Diff", format: Format) -> None:

@@ -16,8 +16,9 @@ from zsemu.replay.spanning_costs import MODES
 from zsemu.replay.violations import check_of
 from zsemu.reports.cost_curves import Crossing, cost_curves, crossings
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
-from zsemu.reports.notes import repeats
+from zsemu.reports.notes import maps_in_words, repeats
 from zsemu.reports.tables import times, trouble
+from zsemu.reports.words import listed, span
 from zsemu.results.limits import BYTES
 
 COUNTS: Final = (BYTES, INSTRUCTIONS)
@@ -62,7 +63,7 @@ def findings(matrix: Matrix) -> Findings:
     """Return what a document shows, which may have only one strategy, or no intact cell."""
     comparisons = tuple(
         _comparison(matrix, Measure(count, scope, use))
-        for scope in _distinct(matrix)
+        for scope in matrix.distinct_scopes
         if matrix.same_maps(scope)
         for use in (WHOLE, OWN)
         for count in COUNTS
@@ -84,22 +85,7 @@ def findings(matrix: Matrix) -> Findings:
     return Findings(_headline(matrix, comparisons), tuple(filter(None, points)), comparisons)
 
 
-def _distinct(matrix: Matrix) -> list[str]:
-    """Return the scopes without those that have the same maps as an earlier one."""
-    found: dict[tuple[int, ...], str] = {}
-    for scope in matrix.scopes:
-        maps = tuple(one.scope_maps[scope] for one in matrix.document.records)
-        found.setdefault(maps, scope)
-    return list(found.values())
-
-
 # Words.
-
-
-def listed(words: Iterable[str]) -> str:
-    """Return words with commas between them and an ``and`` before the last."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _on(matrix: Matrix, archs: Sequence[str]) -> str:
@@ -111,15 +97,10 @@ def _on(matrix: Matrix, archs: Sequence[str]) -> str:
     return f"on {listed(archs)}"
 
 
-def _span(texts: Sequence[str]) -> str:
-    """Return ``a to b`` for texts in ascending order, or the text if all are the same."""
-    return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
-
-
 def _range(matrix: Matrix, ratios: Iterable[float]) -> str:
     """Return in parentheses from which ratio to which they reach; empty if there are none."""
     ordered = sorted(ratios)
-    return f" ({_span(list(map(times, ordered)))} of {matrix.base})" if ordered else ""
+    return f" ({span(list(map(times, ordered)))} of {matrix.base})" if ordered else ""
 
 
 # Which cells are intact, and how much spans.
@@ -146,25 +127,21 @@ def _integrity(matrix: Matrix) -> str:
 
 
 def _spanning(matrix: Matrix) -> list[str]:
-    shares = sorted({(one.spanning_maps, one.maps) for one in matrix.document.records if one.maps})
-    if not any(spanning for spanning, _ in shares):
+    maps = maps_in_words(matrix.document)
+    if not maps.spanning:
         return [
             "No map is of a spanning object: these figures say nothing of how strategies handle"
             " one."
         ]
-    least, most = shares[0], shares[-1]
-    maps = _span([str(maps) for maps in sorted(maps for _, maps in shares)])
-    number = _span([str(least[0]), str(most[0])])
-    share = _span([f"{100 * spanning / maps:.1f} %" for spanning, maps in (least, most)])
     why = ""
     if not matrix.same_maps("spanning"):
         why = (
             "; how many depends on the size classes, and a kernel's object has those of its kernel:"
             " so of spanning maps nothing is said here"
         )
-    elif least != most:
+    elif maps.differ:
         why = "; how many depends on the size classes, which are not the same on all architectures"
-    return [f"Of {maps} maps, {number} are of spanning objects ({share}){why}."]
+    return [f"Of {maps.total} maps, {maps.spanning} are of spanning objects ({maps.share}){why}."]
 
 
 def _alone(matrix: Matrix) -> str:
@@ -174,7 +151,7 @@ def _alone(matrix: Matrix) -> str:
         measure = Measure(count, "total", WHOLE)
         figures = [matrix.figure(measure, one.arch, name) for one in matrix.intact]
         ordered = sorted(figure for figure in figures if figure is not None)
-        parts.append(f"{_span([measure.show(figure) for figure in ordered])} {count}")
+        parts.append(f"{span([measure.show(figure) for figure in ordered])} {count}")
     return (
         f"Only {name} has counts: there is nothing to compare it with. It takes"
         f" {' and '.join(parts)} for map, access and unmap."
@@ -312,7 +289,7 @@ def _disagreements(matrix: Matrix) -> list[str]:
             if {_FEWER, _MORE} <= sides.keys():
                 each = [
                     f"{side} {_on(matrix, list(ratios))}"
-                    f" ({_span([times(r) for r in sorted(ratios.values())])})"
+                    f" ({span([times(r) for r in sorted(ratios.values())])})"
                     for side, ratios in sides.items()
                 ]
                 parts.append(f"{name} needs {listed(each)}")
@@ -355,7 +332,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
                 shares.setdefault(name, {})[arch] = (amount - min(beside.values())) / own
     sentences = []
     for name, share in shares.items():
-        percent = _span([f"{100 * one:.0f} %" for one in sorted(share.values())])
+        percent = span([f"{100 * one:.0f} %" for one in sorted(share.values())])
         sentence = (
             f"{name} works on the pool where nothing spans, too: {percent} of the bytes that its"
             " settle, map and unmap load and store there fall on operations of objects that do not"
@@ -366,7 +343,7 @@ def _left_to_others(matrix: Matrix) -> list[str]:
             each = [matrix.ratio(Measure(BYTES, scope, OWN), arch, name) for arch in share]
             known = [times(one) for one in sorted(one for one in each if one is not None)]
             if known and name != matrix.base:
-                ratios.append(f"{_span(known)} over {SCOPE_NAMES[scope]}")
+                ratios.append(f"{span(known)} over {SCOPE_NAMES[scope]}")
         if ratios:
             sentence += f"; of {matrix.base}'s bytes its own are {listed(ratios)}"
         sentences.append(f"{sentence}.")
@@ -392,7 +369,7 @@ def _boundaries(matrix: Matrix) -> list[str]:
                     found.setdefault((one.below, one.above), []).append(one.share)
     sentences = []
     for (below, above), shares in found.items():
-        percent = _span([f"{100 * one:.0f} %" for one in sorted(shares)])
+        percent = span([f"{100 * one:.0f} %" for one in sorted(shares)])
         sentences.append(
             f"Where the page ends decides between {below} and {above}: by bytes of map + unmap"
             f" {below} needs fewer while less than {percent} of the slot is in the first page,"

@@ -23,7 +23,7 @@ from zsemu.reports.heat_table import heat_table
 from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
-from zsemu.reports.published import NOT_CYCLES, PUBLISHED, Published
+from zsemu.reports.published import CAVEAT, PUBLISHED, Published
 from zsemu.reports.reproduce import check_command, command, digest, needs, provenance
 from zsemu.reports.tables import tables, times, trouble
 from zsemu.results.document import Document
@@ -49,7 +49,7 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
         properties=property_table(measured.properties) if measured else None,
         checked_by=measured.provenance if measured else "",
         published=[_published(one, runs) for one in PUBLISHED],
-        not_cycles=NOT_CYCLES,
+        caveat=CAVEAT,
         limits=LIMITS.removeprefix("Limits: "),
         commands=list(_commands(runs, measured)),
     )

@@ -90,6 +90,15 @@ class Matrix:
         """The scopes of SCOPES that have maps in some record."""
         return [s for s in SCOPES if any(one.scope_maps[s] for one in self.document.records)]
 
+    @property
+    def distinct_scopes(self) -> list[str]:
+        """The scopes without those that have the same maps as an earlier one."""
+        found: dict[tuple[int, ...], str] = {}
+        for scope in self.scopes:
+            maps = tuple(one.scope_maps[scope] for one in self.document.records)
+            found.setdefault(maps, scope)
+        return list(found.values())
+
     def same_maps(self, scope: str) -> bool:
         """Return whether on each architecture all strategies have the same number of such maps.
 
@@ -132,6 +141,11 @@ class Matrix:
         return None if figure is None or not other else figure / other
 
     def least(self, measure: Measure, arch: str, among: Sequence[str]) -> list[str]:
-        """Return the strategy among some that has the lowest count; several if they tie."""
+        """Return the strategy among some that has the lowest count; several if they tie.
+
+        None has it where they have not the same maps.
+        """
+        if not self.same_maps(measure.scope):
+            return []
         sums = {one: total for one in among if (total := self.sum(measure, arch, one)) is not None}
         return [one for one, total in sums.items() if total == min(sums.values())]

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Say what stands beside the figures of a document: what was replayed, violations, definitions."""
 
-import textwrap
 from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import TextWrapper
 from typing import Final
 
-from zsemu.counts import LIMITS
+from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
+from zsemu.replay.violations import check_of
 from zsemu.reports.kernel_text import kernels
-from zsemu.reports.reproduce import provenance
+from zsemu.reports.reproduce import provenance, provenance_in_short
 from zsemu.reports.tables import by_arch, trouble
-from zsemu.results.document import Document
+from zsemu.reports.words import listed, span
+from zsemu.results.document import Document, Record
 
 INTACT: Final = "intact"
 BROKEN: Final = "BROKEN"
+MOST: Final = 4
+"""lines of text for a provenance in short"""
 
 
 def heading(document: Document) -> str:
@@ -24,6 +29,31 @@ def heading(document: Document) -> str:
     return (
         f"{one.trace} ({kernel}): {one.operations} operations; geometry {one.geometry},"
         f" {one.page_size >> 10} KiB pages"
+    )
+
+
+@dataclass(frozen=True)
+class MapsInWords:
+    """How many maps the records of a document have: a number, or the least and the greatest."""
+
+    total: str
+    spanning: str
+    """those of spanning objects; empty if there are none"""
+    share: str
+    """of all maps"""
+    differ: bool
+    """whether not all records have the same maps"""
+
+
+def maps_in_words(document: Document) -> MapsInWords:
+    """Say how many maps there are of all objects, and of spanning ones."""
+    shares = sorted({(one.spanning_maps, one.maps) for one in document.records if one.maps})
+    least, most = shares[0], shares[-1]
+    return MapsInWords(
+        span([str(maps) for maps in sorted(maps for _, maps in shares)]),
+        span([str(spanning) for spanning, _ in shares]) if most[0] else "",
+        span([f"{100 * spanning / maps:.1f} %" for spanning, maps in (least, most)]),
+        least != most,
     )
 
 
@@ -80,17 +110,44 @@ def repeats(document: Document) -> list[str]:
     ]
 
 
-def wrapped(lines: Iterable[str], width: int) -> str:
-    """Return paragraphs, each wrapped with its continuation indented."""
-    return "\n".join(
-        textwrap.fill(
-            line, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
-        )
-        for line in lines
-    )
+def broken_in_short(document: Document) -> list[str]:
+    """Say which cells are not intact, a line for each strategy, and the first violation of all."""
+    found: dict[str, list[Record]] = {}
+    for record in document.records:
+        if not record.intact:
+            found.setdefault(record.strategy, []).append(record)
+    lines = []
+    for name, records in found.items():
+        archs = listed(record.arch for record in records)
+        checks = listed(dict.fromkeys(check_of(one) for each in records for one in each.violations))
+        lines.append(f"{BROKEN}: {name} on {archs}: {checks}")
+    firsts = [record for records in found.values() for record in records][:1]
+    return [*lines, *(f"{one.arch} {one.strategy}: {one.violations[0]}" for one in firsts)]
 
 
-def notes(document: Document, *, width: int) -> str:
+def in_full(document: Document, *, width: int) -> str:
     """Return violations, provenance and limits as text, to accompany CSV and JSON."""
     prose = wrapped([*provenance(document), LIMITS], width)
     return "\n".join([*violations(document), prose, ""])
+
+
+def in_short(document: Document, *, width: int) -> str:
+    """Return what in_full() does without what the JSON holds anyway."""
+    prose = wrapped([provenance_in_short(document), NOT_CYCLES], width, most=MOST)
+    return "\n".join([*broken_in_short(document), prose, ""])
+
+
+def wrapped(lines: Iterable[str], width: int, most: int | None = None) -> str:
+    """Return paragraphs, each wrapped with its continuation indented.
+
+    What is more than ``most`` lines of a paragraph is left out, and says so.
+    """
+    fill = TextWrapper(
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+        max_lines=most,
+        placeholder=" [...]",
+    ).fill
+    return "\n".join(map(fill, lines))

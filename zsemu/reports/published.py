@@ -10,7 +10,7 @@ from typing import Final
 
 from zsemu.reports.matrix import OWN, WHOLE
 
-NOT_CYCLES: Final = (
+CAVEAT: Final = (
     "Counts are not cycles: no count knows what a TLB invalidate, a cache miss or an exit to a"
     " hypervisor costs. The published figures stand here beside the counts of the same two"
     " strategies; neither predicts the other."

@@ -45,6 +45,27 @@ def provenance(document: Document) -> list[str]:
     return lines
 
 
+def provenance_in_short(document: Document) -> str:
+    """Say what made the figures in one sentence, without most flags and a kernel's digests."""
+    made = document.provenance
+    versions = list(dict.fromkeys(one.version for one in made.compilers.values()))
+    compiled = f"{', '.join(versions)} -{_level(document)}"
+    parts = [f"zsemu {made.zsemu}, Unicorn {made.unicorn}, {compiled}"]
+    parts += [f"trace sha256 {one.sha256[:16]}" for one in made.traces.values()]
+    parts += [f"{name} sha256 {digest[:16]}" for name, digest in made.strategies.items()]
+    for name, builds in made.kernels.items():
+        told = [build.kernel or build.compiler for build in builds.values()]
+        parts.append(f"{name} a kernel's object ({', '.join(dict.fromkeys(filter(None, told)))})")
+    return "; ".join(parts)
+
+
+def _level(document: Document) -> str:
+    """Return the level at which strategies were optimised, such as ``O2``."""
+    flags = document.provenance.compilers[document.typical.arch].flags
+    levels = [found[1] for flag in flags if (found := _LEVEL.fullmatch(flag))]
+    return f"O{levels[0]}" if levels else _DEFAULT_LEVEL
+
+
 def _whole_flags(flags: Sequence[str]) -> list[str]:
     """Join each flag with its argument: ``-target`` and its triple become one."""
     whole: list[str] = []
@@ -64,8 +85,7 @@ def command(document: Document, base: str, output: str) -> str:
     """
     one, made = document.typical, document.provenance
     compiler = made.compilers[one.arch]
-    levels = [found[1] for flag in compiler.flags if (found := _LEVEL.fullmatch(flag))]
-    level = f"O{levels[0]}" if levels else _DEFAULT_LEVEL
+    level = _level(document)
     trace = one.trace if one.trace in trace_names() else f"./{one.trace}{SUFFIX}"
     strategies = dict.fromkeys(_source(record.strategy) for record in document.records)
     options = {
