@@ -21,7 +21,7 @@ NOTHING = Cost(bytes=(400, 400), instructions=(100, 100), access=10)
 
 def points(made: Document, base: str | None = None) -> tuple[str, list[str]]:
     found = findings(Matrix(made, base))
-    return found.headline, list(found.points)
+    return found.headline, [found.integrity, *found.points]
 
 
 def test_who_is_least() -> None:

@@ -80,11 +80,13 @@ def layer(rows: Sequence[Spec], mark: Spec, **encoding: Spec) -> Spec:
     return {"data": {"values": list(rows)}, "mark": mark, "encoding": encoding}
 
 
-def chart(layers: list[Spec], title: str, subtitle: str, *, height: int | Spec) -> Spec:
+def chart(
+    layers: list[Spec], title: str, subtitle: str, *, height: int | Spec, width: int = WIDTH
+) -> Spec:
     """Return a chart of some layers, in the look that all have."""
     return {
         "layer": layers,
-        "width": WIDTH,
+        "width": width,
         "height": height,
         "background": "transparent",
         "padding": _PADDING,

@@ -54,6 +54,7 @@ class Findings:
     """The sentences about a document, and the comparisons that they are made of."""
 
     headline: str
+    integrity: str
     points: tuple[str, ...]
     """a sentence or two each"""
     comparisons: tuple[Comparison, ...]
@@ -68,11 +69,12 @@ def findings(matrix: Matrix) -> Findings:
         for use in (WHOLE, OWN)
         for count in COUNTS
     )
-    points = [_integrity(matrix), *_spanning(matrix)]
+    integrity, points = _integrity(matrix), _spanning(matrix)
     if not matrix.intact:
-        return Findings("No cell is intact: there is nothing to compare.", tuple(points), ())
+        nothing = "No cell is intact: there is nothing to compare."
+        return Findings(nothing, integrity, tuple(points), ())
     if len({record.strategy for record in matrix.intact}) < 2:
-        return Findings(_alone(matrix), tuple(points), ())
+        return Findings(_alone(matrix), integrity, tuple(points), ())
     points += [_of_movers(matrix, one) for one in comparisons if _is(one, BYTES, "total")]
     points += [_least(matrix, [one for one in comparisons if _is(one, INSTRUCTIONS, "total")])]
     for count in COUNTS:
@@ -82,7 +84,8 @@ def findings(matrix: Matrix) -> Findings:
     points += repeats(matrix.document)
     points += _left_to_others(matrix)
     points += _boundaries(matrix)
-    return Findings(_headline(matrix, comparisons), tuple(filter(None, points)), comparisons)
+    headline = _headline(matrix, comparisons)
+    return Findings(headline, integrity, tuple(filter(None, points)), comparisons)
 
 
 # Words.

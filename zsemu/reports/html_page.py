@@ -6,6 +6,7 @@ The same input gives the same bytes: the page holds no times and no random names
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -13,23 +14,60 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from zsemu.counts import LIMITS
+from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
 from zsemu.reports import charts, notes, plot_files
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
 from zsemu.reports.heat_table import heat_table
-from zsemu.reports.matrix import SCOPE_NAMES, USES, Matrix, Measure
+from zsemu.reports.kernel_text import other_maps
+from zsemu.reports.matrix import INSTRUCTIONS, SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import CAVEAT, PUBLISHED, Published
 from zsemu.reports.reproduce import check_command, command, digest, needs, provenance
 from zsemu.reports.tables import tables, times, trouble
 from zsemu.results.document import Document
+from zsemu.results.limits import BYTES
 
 _TEMPLATE: Final = "report.html"
 _PROPERTIES: Final = "properties.json"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the page to which its contents lead."""
+
+    name: str
+    """of its anchor, and of its template in templates/chapters"""
+    title: str
+    folded: bool = False
+    """whether only the title shows until a reader, or a link, unfolds it"""
+    needs: str = ""
+    """the value that the template gets and without which there is nothing to show"""
+
+
+OF_RUN: Final = (
+    Chapter("violations", "Violations", folded=True, needs="violations"),
+    Chapter("matrix", "The matrix"),
+    Chapter("findings", "Other findings", folded=True),
+    Chapter("fewest", "Fewest, by every measure", folded=True, needs="comparisons"),
+    Chapter("boundary", "Cost by where the page ends", needs="boundary"),
+    Chapter("regions", "Traffic by region", needs="regions"),
+    Chapter("strategies", "The strategies", folded=True),
+    Chapter("figures", "All figures", folded=True),
+    Chapter("definitions", "Definitions", folded=True),
+    Chapter("provenance", "What made these figures", folded=True),
+)
+"""the chapters of each run, in their order"""
+OF_PAGE: Final = (
+    Chapter("properties", "Properties", needs="properties"),
+    Chapter("published", "Published figures beside the counts", needs="published"),
+    Chapter("limits", "Limits", needs="limits"),
+    Chapter("this-report", "How to make this report", needs="commands"),
+)
+"""the chapters behind all runs"""
 
 
 def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
@@ -44,15 +82,23 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
     )
     environment.filters["groupby_in_order"] = lambda rows, name: groupby(rows, attrgetter(name))
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    values = {
+        "runs": [_run(run, number) for number, run in enumerate(runs, 1)],
+        "properties": property_table(measured.properties) if measured else None,
+        "checked_by": measured.provenance if measured else "",
+        "published": [_published(one, runs) for one in PUBLISHED],
+        "caveat": CAVEAT,
+        "not_cycles": NOT_CYCLES,
+        "limits": LIMITS.removeprefix("Limits: "),
+        "commands": list(_commands(runs, measured)),
+    }
     return environment.get_template(_TEMPLATE).render(
-        runs=[_run(run, number) for number, run in enumerate(runs, 1)],
-        properties=property_table(measured.properties) if measured else None,
-        checked_by=measured.provenance if measured else "",
-        published=[_published(one, runs) for one in PUBLISHED],
-        caveat=CAVEAT,
-        limits=LIMITS.removeprefix("Limits: "),
-        commands=list(_commands(runs, measured)),
+        values, chapters=_with_content(OF_PAGE, values)
     )
+
+
+def _with_content(chapters: Sequence[Chapter], values: dict[str, Any]) -> list[Chapter]:
+    return [one for one in chapters if not one.needs or values[one.needs]]
 
 
 def _commands(runs: Sequence[Matrix], measured: Measured | None) -> Iterator[str]:
@@ -74,13 +120,16 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         )
         for scope in matrix.scopes
     ]
-    return {
+    values = {
         "id": f"run-{number}",
         "name": matrix.name,
         "heading": notes.heading(document),
         "archs": matrix.archs,
         "base": matrix.base,
         "found": found,
+        "ratios": [_figure(plot) for plot in plot_files.ratio_plots(matrix, BYTES)],
+        "other_maps": other_maps(document),
+        "instructions": [_figure(plot) for plot in plot_files.ratio_plots(matrix, INSTRUCTIONS)],
         "strategies": [(name, _summary(document, name)) for name in matrix.strategies],
         "comparisons": [_comparison(matrix, one) for one in found.comparisons],
         "by_scope": by_scope,
@@ -96,6 +145,7 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "command": command(document, matrix.base, f"{matrix.name}.json"),
         "digest": digest(document),
     }
+    return {**values, "chapters": _with_content(OF_RUN, values)}
 
 
 def _summary(document: Document, name: str) -> str:

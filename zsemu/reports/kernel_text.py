@@ -46,7 +46,7 @@ def other_maps(document: Document) -> list[str]:
             named = dict.fromkeys(one.geometry for one in document.records if one.strategy == name)
             lines.append(
                 f"{name}: its kernel's size classes ({', '.join(named)}) are not those of the"
-                " others, so its spanning maps are other maps than theirs, and no fewest is marked."
+                " others, so its spanning maps are others, too: none is marked as fewest."
             )
     return lines
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.reports.charts import INK, PALETTE, SHAPES, WIDTH, Spec, chart, layer, quantity, style
+from zsemu.reports.charts import INK, PALETTE, SHAPES, Spec, chart, layer, quantity, style
 from zsemu.reports.tables import times
 
 _STEPS: Final = {3: (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), 10: (1, 1.5, 2, 3, 4, 5, 7), 100: (1, 2, 5)}
 """ticks within a power of ten, where the axis reaches so many times as far as it begins"""
 _POWERS: Final = range(-6, 7)
+_WIDTH: Final = 250
+"""of the plot, in pixels: with all that is written beside it there is room on a phone"""
 _LANE: Final = 6
 """height of an architecture's lane in pixels"""
 _LEAST: Final = 20
@@ -59,7 +61,7 @@ def ratio_chart(
     }
     step = max(_LANE, _LEAST / len(archs))
     layers = [*_dots(rows, archs, extent, y), *_words(rows, y)]
-    return chart(layers, title, subtitle, height={"step": step})
+    return chart(layers, title, subtitle, height={"step": step}, width=_WIDTH)
 
 
 def _dots(
@@ -102,7 +104,7 @@ def _words(rows: Sequence[RatioRow], y: Spec) -> list[Spec]:
         if row.broken
     ]
     mark = {"type": "text", "align": "left", "fontSize": 11}
-    place = {"x": {"value": WIDTH + 10}, "y": y, "text": {"field": "label"}}
+    place = {"x": {"value": _WIDTH + 10}, "y": y, "text": {"field": "label"}}
     return [
         layer(ratios, {**mark, "color": INK}, **place),
         layer(broken, {**mark, "color": BAD, "dy": 13}, **place),
@@ -111,8 +113,8 @@ def _words(rows: Sequence[RatioRow], y: Spec) -> list[Spec]:
 
 def _label(ratios: Iterable[float]) -> str:
     """Return from which ratio to which they reach, as text."""
-    texts = [times(one) for one in sorted(ratios)]
-    return " to ".join(dict.fromkeys(texts[:1] + texts[-1:]))
+    ordered = [times(one) for one in sorted(ratios)]
+    return "\u2013".join(dict.fromkeys([*ordered[:1], *ordered[-1:]]))
 
 
 def _scale(least: float, most: float) -> tuple[Spec, list[float]]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from zsemu.counts import LIMITS
 from zsemu.reports import notes
 from zsemu.reports.findings import COUNTS, findings
+from zsemu.reports.glance_text import markdown_glance
 from zsemu.reports.heat_table import HeatTable, heat_table
 from zsemu.reports.markdown import escaped, markdown_table
 from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.reproduce import command, needs
+from zsemu.results.limits import BYTES
 
 
 def markdown(runs: Sequence[Matrix]) -> str:
@@ -22,18 +24,27 @@ def _run(matrix: Matrix) -> Iterator[str]:
     found, document = findings(matrix), matrix.document
     yield from [f"## {escaped(matrix.name)}", "", escaped(notes.heading(document)), ""]
     yield from [f"**{escaped(found.headline)}**", ""]
-    yield from [f"- {escaped(point)}" for point in found.points]
-    yield ""
+    yield from [*markdown_glance(matrix, BYTES), ""]
     if violations := notes.violations(document):
-        yield from ["```", *(line.replace("```", "'''") for line in violations), "```", ""]
+        listed = ["```", *(line.replace("```", "'''") for line in violations), "```"]
+        yield from _folded("Violations", listed)
+    yield from _folded("Other findings", [f"- {escaped(point)}" for point in found.points])
+    yield from _folded("The matrix", [*_tables(matrix)])
+    yield from _folded("To reproduce", [*_reproduction(matrix)])
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Return lines of which only the title shows until a reader unfolds them."""
+    # GitHub reads what stands behind an empty line as Markdown again.
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def _tables(matrix: Matrix) -> Iterator[str]:
+    yield f"Means per map, access and unmap; ratios are to {escaped(matrix.base)}."
     for scope in matrix.scopes:
         if scope in ("total", "spanning"):
             for count in COUNTS:
                 yield from _table(heat_table(matrix, Measure(count, scope, WHOLE)), matrix, scope)
-    yield f"Means per map, access and unmap; ratios are to {escaped(matrix.base)}."
-    yield from ["", "To reproduce:", ""]
-    yield from [f"- {escaped(line)}" for line in needs(document)]
-    yield from ["", "```", command(document, matrix.base, f"{matrix.name}.json"), "```", ""]
 
 
 def _table(shown: HeatTable, matrix: Matrix, scope: str) -> Iterator[str]:
@@ -41,5 +52,10 @@ def _table(shown: HeatTable, matrix: Matrix, scope: str) -> Iterator[str]:
     for name, cells in shown.rows:
         figures = [cell.trouble or f"{cell.figure} ({cell.ratio})" for cell in cells]
         rows.append([escaped(name), *figures])
-    yield from [f"### {SCOPE_NAMES[scope].capitalize()}: {shown.title}", ""]
-    yield from [*markdown_table(rows), ""]
+    yield from ["", f"### {SCOPE_NAMES[scope].capitalize()}: {shown.title}", ""]
+    yield from markdown_table(rows)
+
+
+def _reproduction(matrix: Matrix) -> Iterator[str]:
+    yield from [f"- {escaped(line)}" for line in needs(matrix.document)]
+    yield from ["", "```", command(matrix.document, matrix.base, f"{matrix.name}.json"), "```"]
