@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from zsemu.counts import CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC, Counts
 from zsemu.replay.spanning_costs import FIELDS, MODES, ByShape
 from zsemu.replay.violations import FAULT, Violation
-from zsemu.results.document import SCALARS, Compiler, Document, Provenance, Record, Source
+from zsemu.results.document import (
+    SCALARS,
+    Compiler,
+    Document,
+    KernelBuild,
+    Provenance,
+    Record,
+    Source,
+)
 
 MAPS = {
     "total": 200,
@@ -110,6 +118,24 @@ def document(*, broken: bool = False) -> Document:
         ),
         tuple(records),
     )
+
+
+def kernel(made: Document, geometry: str, spanning: int) -> Document:
+    """Return the document with mine.c as a kernel's object, which has other size classes."""
+    records = [
+        replace(
+            one,
+            geometry=geometry,
+            spanning_maps=spanning,
+            scope_maps={**MAPS, "spanning": spanning, "spanning_read": spanning - 10},
+        )
+        if one.strategy == "mine.c"
+        else one
+        for one in made.records
+    ]
+    build = {arch: KernelBuild("ab" * 32, "6.12.1", "gcc 12", "CPU") for arch in ("x86_64", "arm")}
+    provenance = replace(made.provenance, kernels={"mine.c": build}, strategies={})
+    return Document(provenance, tuple(records))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,15 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # the page is made once in a process
 ]
 
-WIDTHS = (390, 1280)
+WIDTHS = (400, 1100)
 """a phone's and a desktop's"""
+SHEET = re.compile(rb"/Type\s*/Page\b")
+"""a page in a PDF"""
 TELL = """<script>
 addEventListener("load", () => parent.postMessage(JSON.stringify({
     width: document.documentElement.scrollWidth,
+    scrolled: [...document.querySelectorAll(".scroll")]
+        .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel),
     loaded: performance.getEntriesByType("resource").map(one => one.name),
 }), "*"));
 </script></body>"""
@@ -35,24 +39,44 @@ FRAME = """<!DOCTYPE html><title></title><body>
 <iframe src="framed.html" style="width: {width}px"></iframe></body>"""
 
 
-def opened(page: Path) -> tuple[str, list[str]]:
-    """Open a page without a network; return the DOM, and what came on the console."""
+def chromium(page: Path, *options: str, place: str = "") -> tuple[str, str]:
+    """Open a page without a network, at a place; return what is printed, and what is logged."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     assert browser, "no Chromium: install it with 'apt-get install chromium'"
     command = [
         *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
         *("--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"),
         *(f"--user-data-dir={page.parent / 'profile'}", "--window-size=1600,900"),
-        *("--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()),
+        *("--enable-logging=stderr", "--virtual-time-budget=5000", *options, page.as_uri() + place),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    return done.stdout, re.findall(r":CONSOLE[:(].*", done.stderr)
+    return done.stdout, done.stderr
+
+
+def opened(page: Path, place: str = "") -> tuple[str, list[str]]:
+    """Open a page; return the DOM, and what came on the console."""
+    dom, log = chromium(page, "--dump-dom", place=place)
+    return dom, re.findall(r":CONSOLE[:(].*", log)
+
+
+def sheets(text: str, place: Path) -> int:
+    """Return how many sheets a page takes that is printed."""
+    (place / "print.html").write_text(text)
+    chromium(place / "print.html", f"--print-to-pdf={place / 'print.pdf'}")
+    return len(SHEET.findall((place / "print.pdf").read_bytes()))
+
+
+def unfolded(text: str) -> str:
+    """Return the page with all open that is folded."""
+    assert text.count("<details>") == 6
+    return text.replace("<details>", "<details open>")
 
 
 def framed(text: str, place: Path, width: int) -> dict[str, Any]:
     """Open a page in a frame so wide: no window is as narrow as a phone's.
 
-    Return how wide its content is, and what it loaded or tried to.
+    Return how wide its content is, which tables are wider than they have room, and what it loaded
+    or tried to.
     """
     (place / "framed.html").write_text(text.replace("</body>", TELL))
     (place / "frame.html").write_text(FRAME.replace("{width}", str(width)))
@@ -77,7 +101,7 @@ def test_every_cell_and_no_error(report: Path) -> None:
     assert console == []
     found = Page(dom)
     assert not found.faults
-    assert found.addresses == ["data:,"]
+    assert [one for one in found.addresses if not one.startswith("#")] == ["data:,"]
     cells = 0
     for heading, scope in SCOPES.items():
         for use in USES:
@@ -90,7 +114,7 @@ def test_every_cell_and_no_error(report: Path) -> None:
                         assert cell[0] == written(figure, count), (heading, use, strategy, arch)
                         cells += 1
     assert cells == 16 * 8 * 6
-    assert found.names.count("svg") == 6 * (2 * 2 + 2)
+    assert found.names.count("svg") == 6 * (2 * 2 + 2) + 2 * 2
 
 
 def test_size(report: Path) -> None:
@@ -99,15 +123,43 @@ def test_size(report: Path) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_fits_and_loads_nothing(width: int, report: Path) -> None:
-    found = framed(report.read_text(), report.parent, width)
-    assert found["width"] <= width
-    assert found["loaded"] == []
+    """Unfolded, too. On a phone only the tables of all figures, and of mails, are to be moved."""
+    for text in (report.read_text(), unfolded(report.read_text())):
+        found = framed(text, report.parent, width)
+        assert found["width"] <= width
+        assert found["loaded"] == []
+        wide = [one for one in found["scrolled"] if not re.match(r"\w+, |Published", one)]
+        assert (wide if width == WIDTHS[0] else found["scrolled"]) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_finds_what_does_not_fit(width: int, report: Path) -> None:
     text = report.read_text().replace("<main>", "<main><div style='width: 2000px'>.</div>")
     assert framed(text, report.parent, width)["width"] > width
+    text = report.read_text().replace('<table class="heat">', '<table style="min-width: 2000px">')
+    assert "all maps: bytes, map + access + unmap" in framed(text, report.parent, width)["scrolled"]
+
+
+def test_the_contents_unfold_what_they_lead_to(report: Path) -> None:
+    places = re.findall(r'<a href="(#[^"]+)">', report.read_text())
+    folded = re.findall(r'</summary>\s*<div id="(.*?)">', report.read_text())
+    assert len(folded) == 6
+    for place in (places[0], f"#{folded[0]}", f"#{folded[-1]}"):
+        assert place in places
+        dom, _ = opened(report, place)
+        found = re.findall(r'<details open="">.*?<div id="(.*?)">', dom, re.DOTALL)
+        assert found == [place[1:]] * (place[1:] in folded)
+        assert dom.count("<details>") == 6 - len(found)
+
+
+def test_paper_has_what_is_folded(report: Path) -> None:
+    """Nobody can unfold it there."""
+    text, place = report.read_text(), report.parent
+    whole = sheets(unfolded(text), place)
+    assert sheets(text, place) == whole
+    rule = "details::details-content { content-visibility: visible; block-size: auto; }"
+    assert rule in text
+    assert sheets(text.replace(rule, ""), place) < whole
 
 
 @pytest.mark.parametrize(

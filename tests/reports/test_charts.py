@@ -11,6 +11,7 @@ import pytest
 from zsemu.reports.charts import INK, PALETTE, PAPERS, Spec, png, svg
 from zsemu.reports.cost_chart import cost_chart
 from zsemu.reports.cost_curves import Crossing, Curve
+from zsemu.reports.ratio_chart import BAD, RatioRow, ratio_chart
 from zsemu.reports.traffic_chart import FILLS, TrafficBar, traffic_chart
 
 NAMES = ("copy", "swap", "<b>&.c")
@@ -29,6 +30,16 @@ def bars() -> Spec:
         TrafficBar("<b>&.c", {"pool": 10.0, "buffer": 0.0, "stack": 4.0}),
     ]
     return traffic_chart(made, ("pool", "buffer", "stack"), title="t", subtitle="s")
+
+
+def ratios(*more: RatioRow) -> Spec:
+    rows = [
+        RatioRow("copy", {"arm": 1.0, "i386": 1.0}, ()),
+        RatioRow("swap", {"arm": 0.5, "i386": 4.0}, ()),
+        RatioRow("<b>&.c", {"arm": 0.8}, ("i386",)),
+        *more,
+    ]
+    return ratio_chart(rows, ("arm", "i386"), (0.5, 4.0), title="t", subtitle="s")
 
 
 def luminance(colour: str) -> float:
@@ -53,7 +64,7 @@ def texts(drawn: str) -> list[str]:
 def test_every_colour_stands_out_from_white_and_from_dark(paper: str) -> None:
     assert contrast("#ffffff", "#000000") == pytest.approx(21)
     assert contrast(INK, paper) > 4
-    assert all(contrast(colour, paper) >= 3 for colour in PALETTE)
+    assert all(contrast(colour, paper) >= 3 for colour in (*PALETTE, BAD))
     assert all(contrast(colour, paper) >= 2.8 for colour in FILLS)
 
 
@@ -136,7 +147,59 @@ def test_bars() -> None:
     assert {"pool", "buffer", "stack", "pool 3000", "4008", "copy", "<b>&.c"} <= set(found)
 
 
-@pytest.mark.parametrize("make", [chart, bars])
+def test_ratios() -> None:
+    """A dot for each, a cross where a cell is not intact, and beside them how far they reach."""
+    _, one, dots, crosses, reach, named = ratios()["layer"]
+    assert one["data"]["values"] == [{"one": 1}]
+    assert {(dot["strategy"], dot["arch"]): dot["ratio"] for dot in dots["data"]["values"]} == {
+        ("copy", "arm"): 1.0,
+        ("copy", "i386"): 1.0,
+        ("swap", "arm"): 0.5,
+        ("swap", "i386"): 4.0,
+        ("<b>&.c", "arm"): 0.8,
+    }
+    assert crosses["data"]["values"] == [{"strategy": "<b>&.c", "arch": "i386", "one": 1}]
+    assert [row["label"] for row in reach["data"]["values"]] == ["1.00x", "0.50x–4.00x", "0.80x"]  # noqa: RUF001
+    assert [row["label"] for row in named["data"]["values"]] == ["\u2715 i386"]
+    found = texts(svg(ratios()))
+    assert {"copy", "swap", "<b>&.c", "arm", "i386", "1x", "2x", "4x", "0.5x"} <= set(found)
+
+
+def test_architectures_differ_without_their_colours() -> None:
+    """In the shape of their dots, and each has a lane of its own, in the order of the legend."""
+    dots = ratios()["layer"][2]["encoding"]
+    shapes = dots["shape"]["scale"]["range"]
+    assert len(set(shapes)) == 2 and dots["shape"]["scale"]["domain"] == ["arm", "i386"]
+    assert dots["yOffset"]["sort"] == ["arm", "i386"]
+    assert dots["shape"]["legend"] == dots["color"]["legend"] is not None
+
+
+def test_no_ratio_at_all_is_no_text() -> None:
+    layers = ratios(RatioRow("none.c", {}, ("arm", "i386")))["layer"]
+    assert [row["label"] for row in layers[4]["data"]["values"]][-1] == ""
+    assert [row["label"] for row in layers[5]["data"]["values"]][-1] == "\u2715 arm, i386"
+
+
+@pytest.mark.parametrize(
+    ("extent", "ticks"),
+    [
+        ((0.5, 0.9), [0.5, 0.6, 0.7, 0.8, 0.9, 1]),
+        ((0.34, 1.02), [0.4, 0.5, 0.7, 1]),
+        ((0.34, 9), [0.5, 1, 2, 5]),
+        ((0.001, 120), [0.001, 0.01, 0.1, 1, 10, 100]),
+        ((2, 3), [1, 1.5, 2, 3]),
+    ],
+)
+def test_ticks(extent: tuple[float, float], ticks: list[float]) -> None:
+    """They are round, few, and 1 is always among them."""
+    drawn = ratio_chart([RatioRow("a", {"arm": 1}, ())], ("arm",), extent, title="", subtitle="")
+    x = drawn["layer"][2]["encoding"]["x"]
+    assert x["axis"]["values"] == pytest.approx(ticks)
+    low, high = x["scale"]["domain"]
+    assert low < min(1, *extent) and max(1, *extent) < high
+
+
+@pytest.mark.parametrize("make", [chart, bars, ratios])
 def test_svg_stands_alone(make: Callable[[], Spec]) -> None:
     specification = make()
     drawn = svg(specification)

@@ -108,3 +108,16 @@ def test_touching_is_not_crossing() -> None:
 def test_what_crosses_often_is_not_about_the_boundary() -> None:
     assert len(crossings({"a": curve(1, 3, 1), "b": curve(2, 2, 2)})) == 2
     assert crossings({"a": curve(1, 3, 1, 3), "b": curve(2, 2, 2, 2)}) == []
+
+
+def test_curves_of_other_maps_do_not_cross() -> None:
+    """A kernel's object may have size classes of its own: its curve has other shares, or maps."""
+    for other in ([(1000, 250, 1, 1000), (1000, 875, 1, 3000)], [(1000, 250, 2, 1000)]):
+        found = {
+            "copy": {"read": [(1000, 250, 1, 2000), (1000, 750, 1, 2000)]},
+            "swap": {"read": [(1000, 250, 1, 1000), (1000, 750, 1, 3000)]},
+            "mine.o": {"read": other},
+        }
+        curves = cost_curves(shaped(found), "read", "bytes")
+        assert len(curves) == 3
+        assert [(one.below, one.above) for one in crossings(curves)] == [("swap", "copy")]

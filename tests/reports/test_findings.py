@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from documents import MAPS, Cost, costing, document, shaped
+from documents import MAPS, Cost, costing, document, kernel, shaped
 
 from zsemu.reports.findings import findings
 from zsemu.reports.matrix import Matrix
@@ -206,6 +206,18 @@ def test_a_broken_base() -> None:
     )
     assert said[0].startswith("1 of 3 cells has violations")
     assert said[2].endswith("access included: swap on arm.")
+
+
+def test_a_kernel_with_other_size_classes() -> None:
+    """Of spanning maps nothing is said: they are not the same maps."""
+    headline, said = points(kernel(document(), "2012", 50))
+    assert headline.endswith("all maps by pgtable on both architectures (0.05x to 0.13x of copy).")
+    assert said[1] == (
+        "Of 200 maps, 40 to 50 are of spanning objects (20.0 % to 25.0 %); how many depends on the"
+        " size classes, and a kernel's object has those of its kernel: so of spanning maps nothing"
+        " is said here."
+    )
+    assert not any("spanning reads" in point for point in said)
 
 
 def test_nothing_to_compare() -> None:

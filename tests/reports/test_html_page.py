@@ -5,16 +5,18 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
+from html import unescape
 from typing import Any
 
 import pytest
-from documents import document, record, shaped
+from documents import Cost, costing, document, record, shaped
 from pages import Page
 
 from reports.test_property_table import made as properties
-from zsemu.counts import LIMITS
+from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest import strategies
 from zsemu.replay.spanning_costs import MODES
+from zsemu.reports.findings import findings
 from zsemu.reports.html_page import html
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.property_table import Measured
@@ -122,6 +124,11 @@ def test_a_broken_cell_has_its_violations_and_no_figure() -> None:
     assert found.text.count("arm mine.c: fault: operation 7 (write of object 3, class 1632") == 20
     assert "arm mine.c: and 5 more" in found.text
     assert "<h3>Violations</h3>" in text and "<h3>Violations</h3>" not in usual()[1]
+    # Before all else but the finding.
+    alert = text.index('<p class="alert">1 of 6 cells has violations')
+    assert text.index('<p class="headline">') < alert < text.index("<figure>")
+    assert 'href="#run-1-violations"' in text and "A cross marks a cell" in text
+    assert "A cross marks a cell" not in usual()[1]
 
 
 def test_cells_that_are_not_there() -> None:
@@ -146,7 +153,7 @@ def test_names_are_escaped() -> None:
 def test_it_needs_nothing_else() -> None:
     found, text = usual(measured=True)
     assert not found.faults
-    assert found.addresses == ["data:,"]
+    assert [one for one in found.addresses if not one.startswith("#")] == ["data:,"]
     assert len(set(found.ids)) == len(found.ids)
     assert not re.search(r"@import|url\(|<script|<iframe|<object|<embed|<img", text)
     assert set(re.findall(r"https?://[^\"' ]+", text)) <= {
@@ -176,14 +183,59 @@ def test_several_runs() -> None:
     text = html(runs, None)
     found = Page(text)
     assert not found.faults
-    assert found.ids[:2] == ["run-1", "run-2"]
-    assert [a for a in found.addresses if a.startswith("#")] == ["#run-1", "#run-2"]
+    assert [one for one in found.ids if re.fullmatch(r"run-\d", one)] == ["run-1", "run-2"]
+    assert found.addresses[1:3] == ["#run-1", "#run-2"]
+    assert {one[1:] for one in found.addresses[1:]} == set(found.ids)
     assert [t.caption for t in found.tables].count("bytes, map + unmap") == 8
     assert "zsemu report one.json two.json" in found.text
 
 
+def test_it_begins_with_the_finding_and_a_picture() -> None:
+    """Then come the contents, and the matrix; all words but a few stand behind."""
+    _, text = usual()
+    matrix = Matrix(document())
+    order = [
+        '<p class="headline">',
+        findings(matrix).headline,
+        'aria-label="made: all maps: bytes of map + access + unmap, ratio to copy;',
+        'aria-label="made: spanning maps: bytes of map + access + unmap, ratio to copy;',
+        "All 6 cells are intact",
+        NOT_CYCLES,
+        "<nav",
+        "<h3>The matrix</h3>",
+        '<table class="heat">',
+        findings(matrix).points[0],
+    ]
+    places = [text.index(one) for one in order]
+    assert places == sorted(places)
+    opening = Page(text[text.index("<main>") : text.index("<nav")]).text
+    drawn = Page("".join(re.findall(r"<figure>.*?</figure>", text, re.DOTALL)[:2])).text
+    assert len(opening.split()) - len(drawn.split()) < 160
+
+
+def test_contents() -> None:
+    """An entry leads to every chapter; into what is folded, so that a browser unfolds it."""
+    found, text = page(document(broken=True), measured=True)
+    entries = dict(re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', text))
+    assert set(entries) == {one for one in found.ids if one != "run-1"}
+    folded = re.findall(r'<details>\s*<summary><h3>(.*?)</h3></summary>\s*<div id="(.*?)">', text)
+    assert len(folded) == text.count("<details>") == 7
+    opened = re.findall(r'<section id="(.*?)">\s*<h[23]>(.*?)</h[23]>', text)
+    for title, place in [*folded, *((title, place) for place, title in opened)]:
+        assert entries.get(place, "a <name>") == unescape(title)
+    assert list(entries.values())[:3] == ["Violations", "The matrix", "Other findings"]
+    # What is not there is not in the contents.
+    _, text = page(costing({"arm": {"copy": Cost(bytes=(200, 80))}}))
+    entries = dict(re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', text))
+    assert {"Violations", "Properties", "Fewest, by every measure"}.isdisjoint(entries.values())
+    assert "<figure>" not in text[: text.index("<nav")]
+
+
 def test_charts() -> None:
-    """There is one for each architecture, mode and count, and one for each use by region."""
+    """There is one for each architecture, mode and count, and one for each use by region.
+
+    And of ratios one for all maps and one for spanning ones, of each count.
+    """
     _, text = usual()
     labels = re.findall(r'<svg [^>]*aria-label="([^"]*)"', text)
     # Writes of the document have the page's end in one place only.
@@ -193,7 +245,11 @@ def test_charts() -> None:
         for use in ("map + access + unmap", "map + unmap"):
             label = f"{arch}, made: spanning maps: bytes of {use} by region"
             assert any(one.startswith(label) for one in labels)
-    assert len(labels) == 8
+    for count in ("bytes", "instructions"):
+        for maps in ("all maps", "spanning maps"):
+            label = f"made: {maps}: {count} of map + access + unmap, ratio to copy"
+            assert any(one.startswith(label) for one in labels)
+    assert len(labels) == 12
     assert "#767676" not in text and "currentColor" in text
 
 

@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from documents import Cost, costing, document
+from documents import MAPS, Cost, costing, document, kernel
 
 from zsemu.errors import ZsemuError
 from zsemu.reports.matrix import OWN, WHOLE, Matrix, Measure
@@ -79,6 +79,26 @@ def test_what_is_no_matrix() -> None:
     mixed = (replace(one.records[0], geometry="2012"), *one.records[1:])
     with pytest.raises(ZsemuError, match="a file each"):
         Matrix(replace(one, records=mixed))
+
+
+def test_a_kernel_has_its_own_geometry() -> None:
+    """And other maps span: then no strategy has the least of them."""
+    own = kernel(document(), "2012", 50)
+    matrix = Matrix(own)
+    spanning = Measure("bytes", "spanning", WHOLE)
+    assert matrix.same_maps("total") and not matrix.same_maps("spanning")
+    assert matrix.least(BYTES, "arm", matrix.strategies) == ["pgtable"]
+    assert matrix.least(spanning, "arm", matrix.strategies) == []
+    assert Matrix(document()).least(spanning, "arm", ("copy", "mine.c")) == ["copy"]
+    # Not so a strategy, which is placed by zsemu.
+    with pytest.raises(ZsemuError, match="a file each"):
+        Matrix(replace(own, provenance=replace(own.provenance, kernels={})))
+
+
+def test_distinct_scopes() -> None:
+    assert Matrix(document()).distinct_scopes == Matrix(document()).scopes
+    maps = {**MAPS, "total": 40, "spanning_read": 40, "spanning_write": 0}
+    assert Matrix(costing({"arm": {"copy": Cost()}}, maps)).distinct_scopes == ["total"]
 
 
 def test_how_figures_are_written() -> None:

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from documents import document, shaped
+from documents import MAPS, Cost, costing, document, shaped
 
 from zsemu.reports.matrix import Matrix
-from zsemu.reports.plot_files import all_plots, cost_plots, traffic_plots, write
+from zsemu.reports.plot_files import all_plots, cost_plots, ratio_plots, traffic_plots, write
 from zsemu.results.document import dumps, loads
 
 NAMES = [
+    "out-ratios-all-maps-bytes",
+    "out-ratios-spanning-maps-bytes",
+    "out-ratios-all-maps-instructions",
+    "out-ratios-spanning-maps-instructions",
     "out-x86_64-read-bytes",
     "out-arm-read-bytes",
     "out-x86_64-read-instructions",
@@ -41,10 +45,44 @@ def test_one_place_of_the_boundary_is_no_curve() -> None:
 
 
 def test_broken_cells_are_in_none() -> None:
+    """But the ratios of others are drawn beside a cross."""
     matrix = Matrix(document(broken=True), name="out")
-    for plot in all_plots(matrix):
+    for plot in (*cost_plots(matrix), *traffic_plots(matrix)):
         drawn = json.dumps(plot.chart["layer"][0]["data"])
         assert ("mine.c" in drawn) == ("x86_64" in plot.name)
+    for plot in ratio_plots(matrix, "bytes"):
+        dots, crosses = (plot.chart["layer"][i]["data"]["values"] for i in (2, 3))
+        assert [one["arch"] for one in dots if one["strategy"] == "mine.c"] == ["x86_64"]
+        assert crosses == [{"strategy": "mine.c", "arch": "arm", "one": 1}]
+
+
+def test_ratios_are_those_of_the_document() -> None:
+    data = json.loads(dumps(document()))
+    for plot, scope in zip(
+        ratio_plots(Matrix(document(), "pgtable", name="out"), "instructions"),
+        ("total", "spanning"),
+        strict=True,
+    ):
+        sums = {
+            (one["arch"], one["strategy"]): sum(
+                counts[scope]["instructions"] for counts in one["counts"].values()
+            )
+            for one in data["records"]
+        }
+        dots = plot.chart["layer"][2]["data"]["values"]
+        assert {(dot["arch"], dot["strategy"]): dot["ratio"] for dot in dots} == {
+            (arch, name): pytest.approx(amount / sums[arch, "pgtable"])
+            for (arch, name), amount in sums.items()
+        }
+
+
+def test_where_nothing_compares_there_are_no_ratios() -> None:
+    for cells in ({"copy": Cost(bytes=(200, 80))}, {"copy": None, "sg": Cost(bytes=(200, 80))}):
+        assert not [*ratio_plots(Matrix(costing({"arm": cells})), "bytes")]
+    maps = dict.fromkeys(MAPS, 0) | {"total": 200}
+    cost = Cost(bytes=(200, 80))
+    matrix = Matrix(costing({"arm": {"copy": cost, "sg": cost}}, maps), name="out")
+    assert [one.name for one in ratio_plots(matrix, "bytes")] == ["out-ratios-all-maps-bytes"]
 
 
 @pytest.mark.parametrize("use", ["map-unmap", "map-access-unmap"])
