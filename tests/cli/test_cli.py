@@ -25,11 +25,13 @@ from samples import busy_trace
 
 from zsemu.cli import main
 from zsemu.cli.app import app
-from zsemu.counts import LIMITS
+from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
+from zsemu.reports import details_text, glance_text
+from zsemu.reports.matrix import Matrix
 from zsemu.results.document import load
 from zsemu.traces import file as trace_file
 
@@ -105,6 +107,9 @@ SHORT = ("compare", "--trace", "short.npz", "--arch", "arm")
         (("--operations", "0"), "'--operations'"),
         (("--jobs", "0"), "'--jobs'"),
         (("--cc", "tcc"), "'tcc'.*zig, gcc, clang"),
+        (("--count", "loads"), "'loads'.*'bytes', 'instructions'"),
+        (("--count", "bytes", "--details"), "--count bytes: .*leave one of them out"),
+        (("--count", "bytes", "--format", "csv"), "--count bytes: .*leave one of them out"),
         (("--format", "xml"), "'xml'.*'table', 'markdown', 'csv', 'json'"),
         (("--json", "none/out.json"), "none/out.json"),
         (("--json", "directory.npz"), "directory.npz"),
@@ -177,7 +182,7 @@ def test_same_bytes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     two += ["--strategy", "swap", "--strategy", "sg", "--jobs", "1"]
     pages = []
     for number, arguments in enumerate((one, two)):
-        assert main([*arguments, "--json", f"{number}.json"]) == 0
+        assert main([*arguments, "--json", f"{number}.json", "--details"]) == 0
         out, err = capsys.readouterr()
         assert err == ""
         pages.append(out)
@@ -191,6 +196,25 @@ def test_same_bytes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert made.intact
     assert pages[0].count("intact") == 2 * 6
     assert LIMITS in " ".join(pages[0].split())
+
+
+def test_at_a_glance_and_in_detail(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SHORT, "--strategy", "sg,copy", "--json", "out.json"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    matrix = Matrix(load(place / "out.json"), "copy")
+    assert out == glance_text.text(matrix, count="bytes", width=80)
+    assert "--details" in out and "\nbytes of map + access + unmap, ratio to copy\n" in out
+    assert main([*arguments, "--count", "instructions"]) == 0
+    assert capsys.readouterr().out == glance_text.text(matrix, count="instructions", width=80)
+    assert main([*arguments, "--format", "markdown", "--count", "instructions"]) == 0
+    assert capsys.readouterr().out == glance_text.markdown(matrix, count="instructions")
+    for asked, split in ((["--details"], False), (["--regions"], True)):
+        assert main([*arguments, *asked]) == 0
+        assert capsys.readouterr().out == details_text.text(
+            matrix.document, relative_to="copy", width=80, split=split
+        )
 
 
 def test_operations_and_geometry(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,20 +240,26 @@ def test_formats(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--format", "json"]) == 0
     out, err = capsys.readouterr()
     assert out == (place / "out.json").read_text()
-    assert LIMITS in " ".join(err.split())
+    assert NOT_CYCLES in err and err.count("\n") < 5
     data = json.loads(out)
     assert data["records"][0]["counts"]["map"]["total"]["regions"]["pool"]["loads"] > 0
 
     assert main([*arguments, "--format", "csv"]) == 0
     out, err = capsys.readouterr()
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert LIMITS in " ".join(err.split())
+    assert NOT_CYCLES in err and "flags: " not in err
     assert len(rows) == 4 * 5
     entry = load(place / "out.json").records[0]
     loaded = [r["regions.pool.bytes_loaded"] for r in rows if r["phase"] == "map"]
     assert int(loaded[0]) == entry.sum("regions.pool.bytes_loaded", "total", ("map",)) > 0
 
+    assert main([*arguments, "--format", "csv", "--details"]) == 0
+    again, err = capsys.readouterr()
+    assert again == out and LIMITS in " ".join(err.split()) and "flags: " in err
+
     assert main([*arguments, "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.count("\n| copy ") == 1
+    assert main([*arguments, "--format", "markdown", "--details"]) == 0
     assert capsys.readouterr().out.count("\n| copy ") == 2
     assert main([*arguments, "--format", "markdown", "--regions"]) == 0
     assert capsys.readouterr().out.count("\n| copy ") == 5
@@ -245,11 +275,18 @@ def test_endless_loop_is_a_violation(place: Path, capsys: pytest.CaptureFixture[
     good, bad = load(place / "out.json").records
     assert good.intact and bad.strategy == "loop.c" and bad.counts is None
     assert [violation.kind for violation in bad.violations] == ["endless loop"]
-    assert re.search(r"\nloop.c +1 violation .*BROKEN\n", out)
-    assert re.search(r"\narm loop.c: endless loop: operation \d+ .*zs_map_object\+0x", out)
+    assert re.search(r"\nloop.c +BROKEN\n", out)
+    assert "\nBROKEN: loop.c on arm: endless loop\n" in out
+    told = r"(?m)^arm loop.c: endless loop: operation \d+ .*zs_map_object\+0x"
+    assert re.search(told, out)
 
-    assert main([*SHORT, "--strategy", "loop.c", "--format", "csv"]) == 1
-    assert "arm loop.c: endless loop" in capsys.readouterr().err
+    assert main([*SHORT, "--strategy", "loop.c", "--details"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"\nloop.c +1 violation .*BROKEN\n", out) and re.search(told, out)
+
+    for asked in ((), ("--details",)):
+        assert main([*SHORT, "--strategy", "loop.c", "--format", "csv", *asked]) == 1
+        assert re.search(told, capsys.readouterr().err)
 
 
 def test_own_strategy_from_anywhere(
@@ -260,9 +297,10 @@ def test_own_strategy_from_anywhere(
     monkeypatch.chdir(place / "elsewhere")
     arguments = ["compare", "--trace", "../short.npz", "--arch", "riscv32"]
     assert main([*arguments, "--strategy", "../mine.c", "--relative-to", "../mine.c"]) == 0
-    assert "ratios are to mine.c" in capsys.readouterr().out
+    assert "\nmine.c " in capsys.readouterr().out
     assert main([*arguments, "--strategy", "sg", "--relative-to", "../mine.c"]) == 0
     out = capsys.readouterr().out
+    assert ", ratio to mine.c\n" in out
     assert "\nmine.c " in out and "\nsg " in out and "\ncopy " not in out
 
 
@@ -513,8 +551,11 @@ def test_verbose(place: Path) -> None:
 
 
 def test_terminal(place: Path) -> None:
-    screen = on_terminal(*SHORT, "--strategy", "copy")
+    screen = on_terminal(*SHORT, "--strategy", "copy,sg")
     assert "replaying" in screen and "arm copy" in screen
+    # The fewest are set off, and what is right.
+    assert re.search(r"\x1b\[1m0\.\d\d\*", screen) and "\x1b[32mintact" in screen
+    screen = on_terminal(*SHORT, "--strategy", "copy", "--details")
     assert "\x1b[32mintact" in screen
     # Both scopes side by side.
     assert re.search(r"all \d+ maps.* spanning maps", screen)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _STYLES: Final = {
     r"(?m)^\S+ +(all \d+|\d+ spanning) maps.*$": "bold",
     r"(?<= )-{3,} [^-]+ -{3,}": "dim",
-    r"(?m)\bintact$": "green",
-    r"(?m)\bBROKEN$|\b\d+ violations?\b": "bold red",
+    r"(?m)^\w+ of map \+ access \+ unmap, .*$|\b[\d.]+\*": "bold",
+    r"(?m)\bintact$|(?<= are )intact\b": "green",
+    r"\bBROKEN\b|\b\d+ violations?\b": "bold red",
 }
 """what is set off in a table on a terminal"""
 
