@@ -27,6 +27,8 @@ from zsemu.errors import ZsemuError
 from zsemu.paths import DEFAULT_TRACE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zsemu.guest.strategies import Strategy
     from zsemu.results.diff import Diff
     from zsemu.results.document import Document
@@ -42,6 +44,10 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     CSV = "csv"
     JSON = "json"
+
+
+_AT_A_GLANCE: Final = (Format.TABLE, Format.MARKDOWN)
+"""the formats for people; the others hold all that was counted"""
 
 
 class Count(StrEnum):
@@ -131,10 +137,9 @@ def compare(
     from zsemu.runs.request import request
 
     _check_places(json, save_baseline)
-    if count and (details or regions or format in (Format.CSV, Format.JSON)):
-        raise ZsemuError(f"--count {count}: of the table at a glance alone: leave one of them out")
     if limit and not baseline:
         raise ZsemuError("--limit is about what moved: name a --baseline")
+    show = _show(format, count, details=details, split=regions)
     old = baselines.read(baseline) if baseline else None
     labels, base = _strategies(values(strategy), relative_to)
     asked = request(
@@ -149,19 +154,19 @@ def compare(
     document = _run(asked, old, jobs)
     if json:
         save(document, json)
-    if details or regions:
-        _show_details(document, base, format, split=regions)
-    else:
-        _show(document, base, format, count or Count.BYTES)
+    show(document, base)
     found = judge(old, document, limit) if old else None
     if found:
         _show_diff(found, format)
     if save_baseline:
         baselines.write(document, save_baseline)
+    raise typer.Exit(_status(document, found))
+
+
+def _status(document: "Document", found: "Diff | None") -> int:
     if not document.intact:
-        raise typer.Exit(VIOLATION)
-    if found and found.regressions:
-        raise typer.Exit(REGRESSION)
+        return VIOLATION
+    return REGRESSION if found and found.regressions else 0
 
 
 def _check_places(json: Path | None, save_baseline: str | None) -> None:
@@ -213,38 +218,50 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
     return labels, same[0]
 
 
-def _show(document: "Document", base: str, format: Format, count: Count) -> None:
-    """Print the results at a glance, or all of them for a program and a few notes on stderr."""
-    from zsemu.reports import glance_text, notes
+def _show(
+    format: Format, count: Count | None, *, details: bool, split: bool
+) -> "Callable[[Document, str], None]":
+    """Return what prints results and ratios to a strategy; ZsemuError if it could not be."""
+    details |= split
+    if count and (details or format not in _AT_A_GLANCE):
+        raise ZsemuError(f"--count {count}: of the table at a glance alone: leave one of them out")
+    if format not in _AT_A_GLANCE:
+        return lambda document, base: _show_for_programs(document, format, details=details)
+    if details:
+        return lambda document, base: _show_details(document, base, format, split=split)
+    return lambda document, base: _show_glance(document, base, format, count or Count.BYTES)
+
+
+def _show_glance(document: "Document", base: str, format: Format, count: Count) -> None:
+    """Print the results at a glance."""
+    from zsemu.reports import glance_text
     from zsemu.reports.matrix import Matrix
 
-    if format == Format.TABLE:
-        emit(glance_text.text(Matrix(document, base), count=count, width=width()))
-    elif format == Format.MARKDOWN:
-        emit(glance_text.markdown(Matrix(document, base), count=count))
+    matrix = Matrix(document, base)
+    if format == Format.MARKDOWN:
+        emit(glance_text.markdown(matrix, count=count))
     else:
-        emit(_for_programs(document, format))
-        note(notes.in_short(document, width=width()))
+        emit(glance_text.text(matrix, count=count, width=width()))
 
 
 def _show_details(document: "Document", base: str, format: Format, *, split: bool) -> None:
-    """Print the results with all that must stand beside them: on stderr, where that is no table."""
-    from zsemu.reports import details_text, notes
+    """Print every figure, with all that must stand beside it."""
+    from zsemu.reports import details_text
 
-    if format == Format.TABLE:
-        emit(details_text.text(document, relative_to=base, width=width(), split=split))
-    elif format == Format.MARKDOWN:
+    if format == Format.MARKDOWN:
         emit(details_text.markdown(document, relative_to=base, split=split))
     else:
-        emit(_for_programs(document, format))
-        note(notes.in_full(document, width=width()))
+        emit(details_text.text(document, relative_to=base, width=width(), split=split))
 
 
-def _for_programs(document: "Document", format: Format) -> str:
+def _show_for_programs(document: "Document", format: Format, *, details: bool) -> None:
+    """Print the results as CSV or JSON, and on stderr what must stand beside them."""
+    from zsemu.reports import notes
     from zsemu.reports.details_text import comma_separated
     from zsemu.results.document import dumps
 
-    return dumps(document) if format == Format.JSON else comma_separated(document)
+    emit(dumps(document) if format == Format.JSON else comma_separated(document))
+    note((notes.in_full if details else notes.in_short)(document, width=width()))
 
 
 def _show_diff(found: "Diff", format: Format) -> None:
