@@ -28,7 +28,7 @@ import fidelity
 from readme import kept
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
-from zsemu.reports import plot_files
+from zsemu.reports import glance_text, plot_files
 from zsemu.reports.details_text import text
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document, Record
@@ -68,10 +68,15 @@ def records(trace: str) -> dict[tuple[str, str], Record]:
 
 
 def costs(trace: str, arch: str) -> str:
-    """Return what ``zsemu compare --arch`` prints above the definitions."""
+    """Return what ``zsemu compare --arch --details`` prints above the definitions."""
     whole = results(trace)
     shown = replace(whole, records=tuple(r for r in whole.records if r.arch == arch))
     return text(shown, relative_to="copy", width=80).partition("\n\nAll figures")[0] + "\n"
+
+
+def glance(trace: str) -> str:
+    """Return what ``zsemu compare`` prints."""
+    return glance_text.text(Matrix(results(trace), "copy"), count="bytes", width=80)
 
 
 def by_mode(trace: str, scope: str) -> str:
@@ -101,6 +106,7 @@ def by_mode(trace: str, scope: str) -> str:
 
 
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
+    "glance": lambda: glance("sqlite-lzo-rle"),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
     "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),
