@@ -151,6 +151,7 @@ def test_one_strategy_has_nothing_to_be_relative_to() -> None:
     page = shown(costing({"arm": {"copy": COPY}, "i386": {"copy": LESS}}))
     assert f"bytes of {USE}, mean per map\n" in page and "fewest" not in page
     assert parsed(page) == {"arm": {"copy": ["30", "110"]}, "i386": {"copy": ["25", "85"]}}
+    assert "Both cells are intact." in page
     assert "The cell is intact." in shown(costing({"arm": {"copy": COPY}}))
 
 

@@ -16,7 +16,7 @@ from zsemu.replay.spanning_costs import MODES
 from zsemu.replay.violations import check_of
 from zsemu.reports.cost_curves import Crossing, cost_curves, crossings
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
-from zsemu.reports.notes import maps_in_words, repeats
+from zsemu.reports.notes import every_cell, maps_in_words, repeats
 from zsemu.reports.tables import times, trouble
 from zsemu.reports.words import listed, span
 from zsemu.results.limits import BYTES
@@ -113,10 +113,9 @@ def _integrity(matrix: Matrix) -> str:
     records, broken = matrix.document.records, matrix.broken
     cells = f"{len(records)} cell{'s' * (len(records) != 1)}"
     if not broken:
-        every = "The cell is" if len(records) == 1 else f"All {cells} are"
         return (
-            f"{every} intact: every byte that any access saw was right, and so was every object"
-            " at the end."
+            f"{every_cell(matrix.document)} intact: every byte that any access saw was right, and"
+            " so was every object at the end."
         )
     told = [
         f"{record.arch} {record.strategy} ({trouble(record)}:"

@@ -18,6 +18,7 @@ from zsemu.reports.notes import (
     BROKEN,
     MOST,
     broken_in_short,
+    every_cell,
     heading,
     maps_in_words,
     repeats,
@@ -95,8 +96,7 @@ def _integrity(matrix: Matrix) -> list[str]:
     """Say whether all cells are intact, or which are not."""
     if matrix.broken:
         return broken_in_short(matrix.document)
-    cells = len(matrix.document.records)
-    return ["The cell is intact." if cells == 1 else f"All {cells} cells are intact."]
+    return [f"{every_cell(matrix.document)} intact."]
 
 
 def _definitions(matrix: Matrix, shown: Glance, count: str, mark: str) -> list[str]:

@@ -110,6 +110,12 @@ def repeats(document: Document) -> list[str]:
     ]
 
 
+def every_cell(document: Document) -> str:
+    """Return the subject of a sentence about all cells, and its verb."""
+    cells = len(document.records)
+    return {1: "The cell is", 2: "Both cells are"}.get(cells, f"All {cells} cells are")
+
+
 def broken_in_short(document: Document) -> list[str]:
     """Say which cells are not intact, a line for each strategy, and the first violation of all."""
     found: dict[str, list[Record]] = {}
