@@ -8,10 +8,12 @@ to map ob2 while ob1 was mapped" (4FFDE2E2.7050901@linux.vnet.ibm.com), and that
 are the neighbour's first ones, with its free-list link and header.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
+from readme import REFERENCE
 from samples import image
 
 from zsemu.check.properties import Property, measure
@@ -19,6 +21,7 @@ from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES, names, strategy
 from zsemu.guest.targets import target
+from zsemu.reports import check_text
 from zsemu.zsmalloc.geometry import geometry
 
 BEHIND = tuple(
@@ -77,6 +80,17 @@ def test_table_is_what_is_known(name: str) -> None:
     lacking = {key for key, one in found.items() if one.value == "no"} - HABITS
     assert lacking == KNOWN[name]
     assert set().union(*KNOWN.values()) <= set(found)
+
+
+def test_the_manual_shows_this_table() -> None:
+    """It names the command, of which tests/cli/test_cli_check.py shows what it prints."""
+    manual = REFERENCE.read_text()
+    assert "`zsemu check --arch aarch64 -k properties`" in manual
+    shown = re.search(r"^```\n(properties.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    assert shown
+    found = {"aarch64": {name: tuple(measured(name).values()) for name in names()}}
+    assert "\n".join(check_text.property_lines(found, 100)).startswith(shown[1].rstrip())
+    assert len(shown[1].splitlines()) > 25
 
 
 @pytest.mark.parametrize("name", names())

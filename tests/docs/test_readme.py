@@ -182,15 +182,6 @@ def test_what_the_text_says_of_the_exchanges() -> None:
             assert max(with_access.values()) < 1.06 * min(with_access.values())
 
 
-def test_the_properties_are_what_the_command_prints() -> None:
-    command = re.search(r"`zsemu (check [^`]*-k properties)`\s+prints", MANUAL)
-    table = re.search(r"^```\n(properties.*?)^```", MANUAL, re.MULTILINE | re.DOTALL)
-    assert command
-    assert table
-    assert printed(command[1], 100).startswith(table[1])
-    assert len(table[1].splitlines()) > 25
-
-
 def test_the_example_is_a_strategy(tmp_path: Path) -> None:
     """As it stands there: it compiles, holds every check, keeps its promises and is compared."""
     found = re.search(r"^```c\n(.*?)^```", FRONT, re.MULTILINE | re.DOTALL)

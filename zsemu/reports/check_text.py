@@ -97,7 +97,7 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
         listed = textwrap.wrap(f"skipped, {reason}: {'; '.join(skipped)}", width)
         lines += ["", *listed]
     if findings.properties:
-        lines += ["", *_table(findings.properties, width)]
+        lines += ["", *property_lines(findings.properties, width)]
     lines += ["", _verdict(findings), *textwrap.wrap(provenance(request), width)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
@@ -136,7 +136,7 @@ def _verdict(findings: Findings) -> str:
     return f"{failed} of {suites} suites failed."
 
 
-def _table(properties: Properties, width: int) -> list[str]:
+def property_lines(properties: Properties, width: int) -> list[str]:
     """Return the property table, then where architectures differ, then what shows each ``no``."""
     made = property_table.table(properties)
     column = 2 + max(len(cell) for row in made.rows for cell in row.cells)
