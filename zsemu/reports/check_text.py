@@ -26,6 +26,9 @@ from zsemu.reports import property_table
 _NAME: Final = 36
 """width of the column with the names of properties"""
 
+_LONGEST: Final = 50
+"""lines that a failure has as text for reading"""
+
 SCHEMA: Final = 1
 """of the JSON; a change of what a field means changes it"""
 
@@ -92,7 +95,11 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
             for failure in result.failures:
                 shown = cases.setdefault((name, *failure.case), where)
                 known = "" if shown == where else shown
-                lines += [f"  {line}" for line in explain(result, failure, known)]
+                told = explain(result, failure, known)
+                lines += [f"  {line}" for line in told[:_LONGEST]]
+                if len(told) > _LONGEST:
+                    rest = f"{len(told) - _LONGEST} more lines: --format json has them all"
+                    lines.append(f"      # ... {rest}")
     for reason, skipped in _skipped(findings).items():
         listed = textwrap.wrap(f"skipped, {reason}: {'; '.join(skipped)}", width)
         lines += ["", *listed]
