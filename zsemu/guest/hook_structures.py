@@ -149,7 +149,7 @@ class NativeJudgement(ctypes.Structure):
         *_words("mapped watch watched_pc"),
         ("watched_calls", _u64 * CALLS),
         *_pointers("outside"),
-        *_words("outside_first outside_end outside_of"),
+        *_words("outside_first outside_end outside_of written_end"),
         ("slot", ctypes.c_uint8 * _SLOT),
         ("written", ctypes.c_uint8 * _SLOT),
     )

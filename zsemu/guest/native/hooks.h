@@ -207,6 +207,7 @@ struct judgement {
 	uint32_t *outside;
 	uint64_t outside_first, outside_end;	/* bytes not all zero */
 	uint64_t outside_of;		/* the operation, + 1 */
+	uint64_t written_end;		/* of the bytes written that are set */
 	uint8_t slot[SLOT_MAX];		/* as it was before the map */
 	uint8_t written[SLOT_MAX];	/* bytes of the buffer, since it was overwritten */
 };

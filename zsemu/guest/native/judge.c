@@ -13,7 +13,8 @@ static void before_map(struct hooks *h)
 	if (!h->judgement.mapped++) {
 		memset(ram + h->memory.buffers + e->cpu * h->memory.stride,
 		       SCRATCH, 1ULL << h->memory.page_shift);
-		memset(h->judgement.written, 0, 1ULL << h->memory.page_shift);
+		memset(h->judgement.written, 0, h->judgement.written_end);
+		h->judgement.written_end = 0;
 	}
 	memcpy(slot, ram + e->part[0], e->bytes[0]);
 	memcpy(slot + e->bytes[0], ram + e->part[1], e->bytes[1]);

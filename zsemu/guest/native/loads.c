@@ -19,6 +19,8 @@ static void note_outside(struct hooks *h, const struct expected *e,
 	uint32_t load = ((h->run.pc - h->image.text) * PHASES + h->run.phase) + 1;
 	uint64_t first = linear(&h->memory, a->offset), i;
 
+	if (is_inside(e, a))
+		return;
 	for (i = 0; i < a->size; i++) {
 		uint32_t *noted = j->outside + first + i;
 
@@ -87,6 +89,9 @@ static uint64_t slack(const struct expected *e, const struct access *a)
 {
 	uint64_t i, bytes = 0;
 
+	if (is_inside(e, a) &&
+	    in_slot(e, a->offset) + a->size <= e->header + e->length)
+		return 0;
 	for (i = 0; i < a->size; i++) {
 		uint64_t at = in_slot(e, a->offset + i);
 
@@ -99,8 +104,11 @@ static void note_written(struct hooks *h, const struct access *a)
 {
 	uint64_t at = (a->offset - h->memory.buffers) % h->memory.stride;
 
-	if (at + a->size <= SLOT_MAX)
-		memset(h->judgement.written + at, 1, a->size);
+	if (at + a->size > SLOT_MAX)
+		return;
+	memset(h->judgement.written + at, 1, a->size);
+	if (at + a->size > h->judgement.written_end)
+		h->judgement.written_end = at + a->size;
 }
 
 /* How many bytes of a load of the buffer were not stored since the map began. */

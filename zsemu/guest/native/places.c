@@ -25,6 +25,15 @@ static uint64_t in_slot(const struct expected *e, uint64_t offset)
 	return OUTSIDE;
 }
 
+/* Whether all of an access to the pool lies in one part of the slot. */
+static int is_inside(const struct expected *e, const struct access *a)
+{
+	uint64_t end = a->offset + a->size;
+
+	return (a->offset >= e->part[0] && end <= e->part[0] + e->bytes[0]) ||
+	       (a->offset >= e->part[1] && end <= e->part[1] + e->bytes[1]);
+}
+
 /* Whether an operation may load from there, or store there. */
 static int allowed(const struct hooks *h, const struct expected *e,
 		   const struct access *a)
