@@ -18,6 +18,8 @@ from elftools.elf.elffile import ELFFile
 
 from zsemu.guest.image import Image
 
+_KEPT: Final = 16
+"""images whose line tables are kept"""
 _ASSEMBLER: Final = 0x8001
 """DW_LANG_Mips_Assembler, which all compilers give for any assembly"""
 
@@ -134,3 +136,20 @@ def paths_of(program: Any, base: str) -> list[PurePosixPath]:  # noqa: ANN401
         )
         for file in program["file_entry"]
     ]
+
+
+_named: dict[Path, SourceLines] = {}
+
+
+def where(image: Image, pc: int) -> str:
+    """Name an instruction by function and offset, and by its source line if that is known.
+
+    The line tables of an image are read once: a check may ask for thousands of places.
+    """
+    if image.path not in _named:
+        if len(_named) == _KEPT:
+            del _named[next(iter(_named))]
+        _named[image.path] = SourceLines(image, ())
+    line = _named[image.path].at(pc)
+    place = image.where(pc)
+    return f"{place} ({line.name})" if line else place

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Judgement: what a kernel's allocator did that it must not, as violations."""
 
-from functools import cached_property
 from typing import Final
 
 import numpy as np
 import unicorn
 from numpy.typing import NDArray
 
-from zsemu.guest.debug_lines import SourceLines
+from zsemu.guest import debug_lines
 from zsemu.guest.faults import NOT_MEMORY, explain
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import MAX_ERRORS, WORDS, Cause
@@ -137,15 +136,9 @@ class Judge:
             )
         )
 
-    @cached_property
-    def _lines(self) -> SourceLines:
-        return SourceLines(self._image, ())
-
     def place(self, pc: int) -> str:
         """Name an instruction by function and offset, and by its source line if that is known."""
-        line = self._lines.at(pc)
-        where = self._image.where(pc)
-        return f"{where} ({line.name})" if line else where
+        return debug_lines.where(self._image, pc)
 
     def call(self, behind: int) -> int | None:
         """Return the address of the instruction, a call, that is before a return address.

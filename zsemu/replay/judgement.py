@@ -8,13 +8,12 @@ saw.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import PHASES
-from zsemu.guest.debug_lines import SourceLines
+from zsemu.guest import debug_lines
 from zsemu.guest.hook_structures import MISALIGNED, PROMISE, STALE, STRAY, STRAY_LOAD
 from zsemu.guest.hooks import Place
 from zsemu.guest.memory import RAM_BASE, Memory
@@ -99,16 +98,6 @@ class Judge:
         check = violations.check_of(finding)
         return all(violations.check_of(known) != check for known in self.violations)
 
-    @cached_property
-    def _lines(self) -> SourceLines:
-        return SourceLines(self._image, ())
-
-    def _where(self, pc: int) -> str:
-        """Name an instruction by function and offset, and by its source line if that is known."""
-        line = self._lines.at(pc)
-        where = self._image.where(pc)
-        return f"{where} ({line.name})" if line else where
-
     def _add(self, batch: Batch, finding: Finding) -> None:
         self.count += 1
         if not self._keeps(finding):
@@ -128,9 +117,11 @@ class Judge:
                 detail=finding.detail,
                 expected=finding.expected.hex(" "),
                 found=finding.found.hex(" "),
-                pc=self._where(place.pc) if place else "",
+                pc=debug_lines.where(self._image, place.pc) if place else "",
                 instruction=self._image.disassemble(place.pc) if place else "",
-                calls=tuple(map(self._where, place.calls)) if place else (),
+                calls=tuple(debug_lines.where(self._image, pc) for pc in place.calls)
+                if place
+                else (),
             )
         )
 
