@@ -5,8 +5,6 @@ The callbacks are C, because a Python call for each event would cost more than t
 """
 
 import ctypes
-import hashlib
-import platform
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
-from zsemu.guest.compiler import cache_folder, compile_to, zig
 from zsemu.guest.hook_structures import (
     BLOCK,
     CALLS,
@@ -30,12 +27,12 @@ from zsemu.guest.hook_structures import (
 )
 from zsemu.guest.image import KIND, STRING, Image
 from zsemu.guest.memory import RAM_BASE, Memory
+from zsemu.guest.native_library import load_library
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import MAX_PAGES
 
 SOURCES: Final = Path(__file__).parent / "native"
 """the folder of the C files; hooks.c includes the others"""
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-mcpu=baseline", "-Wall", "-fno-sanitize=undefined")
 _NOWHERE: Final = (1 << 64) - 1
 
 
@@ -45,16 +42,7 @@ def library() -> ctypes.CDLL:
 
     ZsemuError with the compiler's message if they do not compile.
     """
-    digest = hashlib.sha256()
-    digest.update("\0".join((*_FLAGS, platform.system(), platform.machine())).encode())
-    for path in sorted(SOURCES.glob("*.[ch]")):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\0".encode() + content)
-    compiled = cache_folder("hooks") / f"hooks-{digest.hexdigest()[:24]}.so"
-    if not compiled.exists():
-        command = [*zig(), "cc", *_FLAGS, str(SOURCES / "hooks.c")]
-        compile_to(compiled, command, "the native hooks do not compile here")
-    return ctypes.CDLL(str(compiled))
+    return load_library("hooks", SOURCES / "hooks.c")
 
 
 def build_library() -> None:

@@ -2,8 +2,6 @@
 """Builds native/counts.c for this machine and hangs its callbacks into Unicorn."""
 
 import ctypes
-import hashlib
-import platform
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +13,10 @@ from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PROFILE, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
-from zsemu.guest.compiler import cache_folder, compile_to, zig
 from zsemu.guest.image import KIND, STRING
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE
+from zsemu.guest.native_library import load_library
 from zsemu.kernel.counts import COLUMNS, ENTRIES, KINDS, PHASES
 from zsemu.kernel.memory import KernelMemory
 
@@ -29,7 +27,6 @@ TOO_LONG, TOO_MANY_BLOCKS = 1, 2
 _MAX_ENTRIES: Final = 12
 _LINES: Final = 1 << 12
 _SOURCE: Final = Path(__file__).parent / "native" / "counts.c"
-_FLAGS: Final = ("-O2", "-shared", "-fPIC", "-mcpu=baseline", "-Wall", "-fno-sanitize=undefined")
 _BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
 
 _u64, _pointer = ctypes.c_uint64, ctypes.c_void_p
@@ -78,14 +75,7 @@ class _Control(ctypes.Structure):
 @cache
 def build_library() -> ctypes.CDLL:
     """Return the native side, compiled if no cached one fits."""
-    digest = hashlib.sha256()
-    digest.update("\0".join((*_FLAGS, platform.system(), platform.machine())).encode())
-    digest.update(_SOURCE.read_bytes())
-    library = cache_folder("hooks") / f"counts-{digest.hexdigest()[:24]}.so"
-    if not library.exists():
-        command = [*zig(), "cc", *_FLAGS, str(_SOURCE)]
-        compile_to(library, command, "the native hooks do not compile here")
-    return ctypes.CDLL(str(library))
+    return load_library("counts", _SOURCE)
 
 
 class Hooks:
