@@ -13,6 +13,8 @@
 
 struct zs_boot zs_boot_info;
 struct zs_batch zs_batch;
+/* Read once: a host that starts two CPUs gives each a batch of its own. */
+struct zs_batch *zs_next_batch = &zs_batch;
 unsigned long zs_direct_map;
 
 /* The slot's first word: link of the free list, or header. */
@@ -279,18 +281,21 @@ static __driver u32 stops(struct zs_batch *batch, const struct zs_op *op)
 
 __driver void zs_driver(void)
 {
-	volatile unsigned long *current = &zs_batch.current;
+	struct zs_batch *batch = zs_next_batch;
+	volatile unsigned long *current = &batch->current;
 	unsigned long i;
 
-	for (i = zs_batch.first; i < zs_batch.last; i++) {
-		struct zs_op *op = &zs_batch.ops[i];
+	for (i = batch->first; i < batch->last; i++) {
+		struct zs_op *op = &batch->ops[i];
 
-		op->state = state_of(&op->loc);
-		if (zs_batch.stop_at != ZS_STOP_NEVER && stops(&zs_batch, op))
+		/* Without shapes nobody asks; and the words are not this CPU's alone. */
+		if (batch->known)
+			op->state = state_of(&op->loc);
+		if (batch->stop_at != ZS_STOP_NEVER && stops(batch, op))
 			break;
 		*current = i;
-		operate((struct zs_area *)((char *)zs_batch.area +
-					   op->cpu * zs_batch.area_stride),
+		operate((struct zs_area *)((char *)batch->area +
+					   op->cpu * batch->area_stride),
 			op);
 		if (op->error)
 			break;

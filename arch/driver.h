@@ -80,7 +80,7 @@ struct zs_batch {
 	unsigned long first, last;	/* those to do */
 	unsigned long current;		/* the one being done; last when all are */
 	unsigned long stop_at;
-	unsigned char *known;		/* by shape: known with all words zero */
+	unsigned char *known;		/* by shape: known with all words zero; or NULL */
 	u32 *known_state;		/* pairs (shape, state), open addressing */
 	unsigned long known_mask;	/* pairs in that table, less one */
 	unsigned long nr_known;		/* pairs in use */
@@ -96,5 +96,6 @@ struct zs_batch {
 
 extern struct zs_boot zs_boot_info;
 extern struct zs_batch zs_batch;
+extern struct zs_batch *zs_next_batch;
 
 #endif /* ZS_DRIVER_H */
