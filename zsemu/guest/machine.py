@@ -50,8 +50,13 @@ class Machine:
     machine therefore flushes its TLB when another one has changed the windows' page table.
     """
 
-    def __init__(self, memory: Ram, strict: Hooks | None = None) -> None:
-        """Boot; ``strict`` hooks, if there are any, serve the windows' page table as a device."""
+    def __init__(
+        self, memory: Ram, strict: Hooks | None = None, leaf: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Boot; ``strict`` hooks, if there are any, serve the windows' page table as a device.
+
+        ``leaf`` is memory of this machine alone, right behind the RAM.
+        """
         target = memory.target
         self.memory = memory
         self.uc = unicorn.Uc(target.unicorn_arch, target.unicorn_mode)
@@ -62,10 +67,13 @@ class Machine:
         if strict is None:
             self._map(0, memory.size)
         else:
-            leaf, page = memory.window_leaf, 1 << memory.mmu_shift
-            self._map(0, leaf)
-            strict.attach_leaf(self.uc, RAM_BASE + leaf, page)
-            self._map(leaf + page, memory.size)
+            table, page = memory.window_leaf, 1 << memory.mmu_shift
+            self._map(0, table)
+            strict.attach_leaf(self.uc, RAM_BASE + table, page)
+            self._map(table + page, memory.size)
+        if leaf is not None:
+            end = RAM_BASE + memory.size
+            self.uc.mem_map_ptr(end, leaf.size, UC_PROT_ALL, leaf.ctypes.data)
         for register in target.coprocessor:
             self.uc.reg_write(_coprocessor(target.unicorn_arch), register)
         self._stop = memory.image.address("zs_stop")
@@ -80,10 +88,14 @@ class Machine:
         guest cannot go on.
         """
         if self._entries() != self._last_entries:
-            self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
+            self.flush_tlb()
         self._run(self._driver)
         self._last_entries = self._entries()
         return bool(self.uc.reg_read(self.memory.target.pc) == self._stop)
+
+    def flush_tlb(self) -> None:
+        """Have the next access of each page walk the page tables."""
+        self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
 
     def _entries(self) -> bytes:
         """Return the windows' page table."""
