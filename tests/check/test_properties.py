@@ -21,7 +21,7 @@ from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES, names, strategy
 from zsemu.guest.targets import target
-from zsemu.reports import check_text
+from zsemu.reports import property_table
 from zsemu.zsmalloc.geometry import geometry
 
 BEHIND = tuple(
@@ -89,7 +89,7 @@ def test_the_manual_shows_this_table() -> None:
     shown = re.search(r"^```\n(properties.*?)^```", manual, re.MULTILINE | re.DOTALL)
     assert shown
     found = {"aarch64": {name: tuple(measured(name).values()) for name in names()}}
-    assert "\n".join(check_text.property_lines(found, 100)).startswith(shown[1].rstrip())
+    assert "\n".join(property_table.lines(found, 100)).startswith(shown[1].rstrip())
     assert len(shown[1].splitlines()) > 25
 
 

@@ -2,8 +2,11 @@
 """Lay out the properties that a check measured of every strategy as a table."""
 
 import json
+import textwrap
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from zsemu.check.findings import Properties
 from zsemu.check.properties import Property
@@ -20,6 +23,8 @@ class Measured:
     """what the check depends on, in words"""
 
 
+_NAME: Final = 36
+"""width of the column with the names of properties"""
 _WRITTEN_BY = "zsemu check -k properties --format json"
 
 
@@ -83,6 +88,28 @@ def table(properties: Properties) -> Table:
         group, _, rest = name.rpartition(": ")
         rows.append(Row(group, rest, tuple(cells)))
     return Table(tuple(properties), strategies, tuple(rows), tuple(differ), tuple(shown))
+
+
+def lines(properties: Properties, width: int, title: str = "properties") -> list[str]:
+    """Return the table as text, then where architectures differ, then what shows each ``no``."""
+    made = table(properties)
+    column = 2 + max(len(cell) for row in made.rows for cell in row.cells)
+    text = []
+    for number, strategy in enumerate(made.strategies):
+        bars = "".join(f"{'|':<{column}}" for _ in made.strategies[:number])
+        text.append(f"{title if not number else '':{_NAME}}{bars}{strategy}")
+    for group, rows in groupby(made.rows, key=lambda row: row.group):
+        text += [f"{group}:"] if group else []
+        for row in rows:
+            label = f"  {row.name}" if group else row.name
+            cells = "".join(f"{cell:{column}}" for cell in row.cells)
+            text.append(f"{label:{_NAME}}{cells}".rstrip())
+    text += ["", *(made.differ or [made.where])]
+    if made.shown:
+        text += ["", "What shows it:"]
+        for line in made.shown:
+            text += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
+    return text
 
 
 def load(path: Path) -> Measured:
