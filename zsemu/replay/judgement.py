@@ -6,7 +6,7 @@ judged here: the first word of slots where the allocator looks at it, and every 
 saw.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from zsemu.guest.hooks import Place
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.strategies import PROMISES
 from zsemu.replay import violations
-from zsemu.replay.batch import Batch, BatchWriter
+from zsemu.replay.batch import Batch
 from zsemu.replay.culprit import Culprit
 from zsemu.replay.machines import Stopped
 from zsemu.replay.observation import Observation
@@ -82,7 +82,7 @@ class Judge:
         """Report what the batch left wrong in memory, in the order of the operations."""
         machines = self._machines
         found = [
-            *first_words(batch, machines.writer, machines.memory),
+            *first_words(batch, self._slot(batch), machines.memory),
             *contents(batch.arena, batch.words, machines.memory.arena),
         ]
         for finding in sorted(found, key=lambda finding: finding.which):
@@ -90,6 +90,11 @@ class Judge:
                 place = self._culprit.of_byte(batch, finding.which, finding.offset)
                 finding = replace(finding, place=place)
             self._add(batch, finding)
+
+    def _slot(self, batch: Batch) -> Callable[[int], int]:
+        """Return what finds the offset in RAM of the slot of one operation."""
+        zspage, writer = batch.expected["zspage"], self._machines.writer
+        return lambda which: writer.slot_offset(zspage[which], batch.ops[which])
 
     def _keeps(self, finding: Finding) -> bool:
         """Whether a finding is reported: the first ones, and the first of every check."""
@@ -167,22 +172,26 @@ def accesses(found: NDArray[np.void], memory: Memory) -> Iterator[Finding]:
         yield Finding(int(raw["operation"]), kind, detail, found=stored, place=at)
 
 
-def first_words(batch: Batch, writer: BatchWriter, memory: Memory) -> Iterator[Finding]:
-    """Yield headers and free-list links that are not what the allocator left there."""
+def first_words(
+    batch: Batch, slot_offset: Callable[[int], int], memory: Memory
+) -> Iterator[Finding]:
+    """Yield headers and free-list links that are not what the allocator left there.
+
+    ``slot_offset`` returns where in RAM the slot of an operation begins.
+    """
     size, order = memory.target.word, memory.target.byte_order
     for which in np.flatnonzero(batch.looks & (batch.ops["found"] != batch.first_word)).tolist():
         link = batch.operation[which] == Operation.ALLOCATE
         expected = int(batch.first_word[which]).to_bytes(size, order)
         found = int(batch.ops["found"][which]).to_bytes(size, order)
         first = next(i for i in range(size) if expected[i] != found[i])
-        slot = writer.slot_offset(batch.expected["zspage"][which], batch.ops[which])
         yield Finding(
             which,
             violations.LINK if link else violations.HEADER,
             "found when the allocator looked at it",
             expected,
             found,
-            slot + first,
+            slot_offset(which) + first,
         )
 
 
