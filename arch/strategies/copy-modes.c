@@ -9,6 +9,7 @@
  * at unmap unless read-only.
  * Keeps: the copy in the per-CPU buffer between map and unmap, and the mode.
  * Forbids: a second mapping on the same CPU.
+ * Needs: slot
  * Promises: ro-clean, neighbour-clean, stateless
  */
 #include "zs.h"

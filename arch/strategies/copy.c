@@ -7,6 +7,7 @@
  * Moves: class_size bytes at map, class_size bytes at unmap, whatever the mode.
  * Keeps: the copy in the per-CPU buffer between map and unmap.
  * Forbids: a second mapping on the same CPU.
+ * Needs: slot
  * Promises: neighbour-clean, stateless, no-leak
  */
 #include "zs.h"

@@ -8,6 +8,7 @@
  * Moves: no byte of the object, in any mode.
  * Keeps: two present entries between map and unmap.
  * Forbids: a second mapping on the same CPU.
+ * Needs: slot
  * Promises: ro-clean, neighbour-clean, stateless, no-leak
  */
 #include "zs.h"

@@ -11,6 +11,7 @@
  * itself spans, else nothing.
  * Keeps: nothing but what is in the caller's buffer.
  * Forbids: nothing.
+ * Needs: slot
  * Promises: ro-clean, neighbour-clean, stateless, no-leak
  */
 #include "zs.h"

@@ -8,6 +8,7 @@
  * Moves: nothing, in any mode.
  * Keeps: nothing.
  * Forbids: nothing.
+ * Needs: slot
  * Promises: ro-clean, neighbour-clean, stateless, no-leak
  */
 #include "zs.h"

@@ -16,6 +16,7 @@
  * A chain (the neighbour spans too): of two spanning neighbours at most one is
  * whole. A map first undoes the slot before, if that has displaced this one's
  * first bytes, then the slot behind, whose bytes it is about to displace.
+ * Needs: neighbours
  * Promises:
  */
 #include "zs.h"

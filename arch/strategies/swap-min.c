@@ -13,6 +13,7 @@
  * slot's last bytes and this slot's header, are displaced.
  * Forbids: while mapped, what swap forbids, for either neighbour.
  * A chain needs no order: one mapping at a time is undone before the next.
+ * Needs: neighbours
  * Promises: stateless, no-leak
  */
 #include "zs.h"

@@ -16,6 +16,7 @@
  * whose displaced bytes would overlap.
  * A chain (the neighbour spans too) needs no order: one mapping at a time is
  * all undone before the next.
+ * Needs: neighbours
  * Promises: stateless, no-leak
  */
 #include "zs.h"

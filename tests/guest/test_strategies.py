@@ -22,12 +22,24 @@ PROMISED = {
     "readwrite": ("ro-clean", "neighbour-clean", "stateless", "no-leak"),
     "sg": ("ro-clean", "neighbour-clean", "stateless", "no-leak"),
 }
+# Found by zsemu race; tests/race/test_shipped.py finds it again.
+NEEDED = {
+    "pgtable": "slot",
+    "copy": "slot",
+    "copy-modes": "slot",
+    "swap": "neighbours",
+    "swap-min": "neighbours",
+    "swap-lazy": "neighbours",
+    "readwrite": "slot",
+    "sg": "slot",
+}
 each_strategy = pytest.mark.parametrize("name", PROMISED)
 
 
 def test_names_and_promises() -> None:
     assert strategies.names() == tuple(PROMISED)
     assert {name: strategy(name).promises for name in strategies.names()} == PROMISED
+    assert {name: strategy(name).needs for name in strategies.names()} == NEEDED
 
 
 @each_strategy
@@ -40,8 +52,8 @@ def test_first_comment_says_it_all(name: str) -> None:
     assert text.startswith("// SPDX-License-Identifier: GPL-2.0-only\n/*\n * ")
     comment = text[text.index("/*") : text.index("*/")]
     parts = re.findall(r"^ \* ([A-Z][a-z]+):(?: |$)", comment, re.MULTILINE)
-    assert parts == ["Whose", "Moves", "Keeps", "Forbids", "Promises"]
-    said = re.split(r"(?:Whose|Moves|Keeps|Forbids|Promises):", comment)[1:5]
+    assert parts == ["Whose", "Moves", "Keeps", "Forbids", "Needs", "Promises"]
+    said = re.split(r"(?:Whose|Moves|Keeps|Forbids|Needs|Promises):", comment)[1:5]
     assert all(part.strip(" *\n").endswith(".") for part in said)
     # A mail by its Message-ID, a commit, or the kernels that had it.
     assert re.search(r"\d{5,}-\d|@|\b[0-9a-f]{7,12}\b|\b\d\.\d+\b", said[0])
@@ -158,3 +170,37 @@ def test_own_file_is_found_again_in_another_directory(
         monkeypatch.chdir(tmp_path / folder)
         assert strategy("./mine.c").summary == folder
         assert strategy("mine.c").path == tmp_path / folder / "mine.c"
+
+
+@pytest.mark.parametrize(
+    ("line", "needs"),
+    [
+        ("Needs: slot", "slot"),
+        ("Needs: neighbours.", "neighbours"),
+        ("Needs:   pool  ", "pool"),
+        ("Needs: nothing", "nothing"),
+        ("It needs: a lock", ""),
+    ],
+)
+def test_needs(line: str, needs: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.c"
+    path.write_text(f"/*\n * Mine.\n *\n * {line}\n * Promises: stateless\n */\n")
+    mine = strategy(str(path))
+    assert (mine.needs, mine.promises) == (needs, ("stateless",))
+    # Behind the promises, it is none of them.
+    path.write_text(f"/*\n * Mine.\n * Promises: stateless\n * {line}\n */\n")
+    if needs:
+        mine = strategy(str(path))
+        assert (mine.needs, mine.promises) == (needs, ("stateless",))
+
+
+@pytest.mark.parametrize("wrong", ["page", "", "Slot", "slot, zspage"])
+def test_unknown_need(wrong: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.c"
+    path.write_text(f"/*\n * Mine.\n * Needs: {wrong}\n */\n")
+    with pytest.raises(ZsemuError) as caught:
+        strategy(str(path))
+    assert str(caught.value) == (
+        f"{path}: needs {wrong!r}, which is none of nothing, slot, neighbours, zspage, pool:"
+        " say in the first comment what must be locked from map to unmap"
+    )

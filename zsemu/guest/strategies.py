@@ -4,7 +4,7 @@
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,9 @@ from zsemu.paths import ARCH
 
 PROMISES: Final = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
 """what a strategy can promise in its first comment"""
+
+NEEDS: Final = ("nothing", "slot", "neighbours", "zspage", "pool")
+"""what a strategy can need locked from map to unmap, the least first"""
 
 # In this order strategies are listed; a file that is not named here comes last.
 _ORDER: Final = (
@@ -27,6 +30,7 @@ _ORDER: Final = (
     "sg",
 )
 
+_NEEDS = re.compile(r"^Needs:[ \t]*(.*?)\.?$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 _LOCAL_INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
@@ -43,6 +47,8 @@ class Strategy:
     """those of PROMISES that its first comment states"""
     own: bool
     """whether it is a user's own file: results then name its content, too"""
+    needs: str = field(default="", kw_only=True)
+    """which of NEEDS its first comment states; empty: none"""
 
     @property
     def label(self) -> str:
@@ -93,7 +99,8 @@ def _parse(name: str, path: Path, *, own: bool) -> Strategy:
     # Kernel style has the licence line of a C file as a // comment, and a header's as this one.
     comments = [re.sub(r"(?m)^\s*\*? ?", "", found) for found in _COMMENT.findall(text)]
     lines = next((c for c in comments if "SPDX-License-Identifier" not in c), "").split("\n")
-    promised = " ".join(lines).partition("Promises:")[2]
+    needs = _needs(path, "\n".join(lines))
+    promised = " ".join(_NEEDS.sub("", "\n".join(lines)).split("\n")).partition("Promises:")[2]
     promises = [word.strip(" .") for word in promised.split(",") if word.strip(" .")]
     unknown = [word for word in promises if word not in PROMISES]
     if unknown:
@@ -102,7 +109,20 @@ def _parse(name: str, path: Path, *, own: bool) -> Strategy:
             " end the first comment with the line 'Promises:' and some of them"
         )
     summary = next((line.strip() for line in lines if line.strip()), "")
-    return Strategy(name, path, summary, tuple(promises), own)
+    return Strategy(name, path, summary, tuple(promises), own, needs=needs)
+
+
+def _needs(path: Path, comment: str) -> str:
+    """Return what a comment says must be locked from map to unmap."""
+    stated = _NEEDS.search(comment)
+    if stated is None:
+        return ""
+    if stated[1].strip() not in NEEDS:
+        raise ZsemuError(
+            f"{path}: needs {stated[1].strip()!r}, which is none of {', '.join(NEEDS)}:"
+            " say in the first comment what must be locked from map to unmap"
+        )
+    return stated[1].strip()
 
 
 @cache
