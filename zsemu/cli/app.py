@@ -21,6 +21,7 @@ from zsemu.cli import (
     diff,
     doctor,
     kernel,
+    race,
     report,
     sweep,
     terminal,
@@ -47,6 +48,7 @@ app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
 app.command("doctor")(doctor.doctor)
 app.command("list")(list_.list_)
+app.command("race")(race.race)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.add_typer(kernel.app, name="kernel")

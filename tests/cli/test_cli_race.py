@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""zsemu race: its report, its formats, one schedule, and what comes of an interruption."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import ktap
+import pytest
+from race.planted import RACES
+
+from zsemu.cli import main
+
+_FEW = ("-k", "less in page 2: read | read of the")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(["race", *arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    race = next(race for race in RACES if race.name == "static-buffer")
+    return race.write(tmp_path_factory.mktemp("broken"))
+
+
+def test_report(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "swap,sg", "--arch", "aarch64", *_FEW, "--jobs", "1")
+    assert status == 0
+    assert "  swap  needs neighbours in these scenes; states neighbours\n" in out
+    # It is a migration that needs a lock.
+    assert "  sg    needs nothing in these scenes; states slot\n" in out
+    assert re.search(r"all schedules of at most 2 preemptions: \d+ run, \d+ pruned .*that was", out)
+    assert "\nMemory is sequentially consistent.\n" in out
+    table = out[out.index("weakest lock") :]
+    assert re.search(r"slot behind:\n  map +neighbours  nothing\n", table)
+
+
+def test_failure_is_shown(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, str(broken), "--arch", "arm", *_FEW, "--jobs", "1")
+    assert status == 1
+    assert "static-buffer.c  FAILED: states slot, needs zspage\n" in out
+    assert "CPU A" in out
+    assert re.search(r"expected( [0-9a-f]{2})+\n", out)
+    assert re.search(r"stored last by CPU [AB] at copy\.S:\d+ zs_copy\+0x[0-9a-f]+: stm", out)
+    (again,) = re.findall(r"again: (zsemu race .*)", out)
+    words = shlex.split(again)
+    status, shown, _ = run(capsys, *words[2:])
+    assert status == 1
+    assert f"again: {again}\n" in shown
+    # Unless it is preempted, nothing goes wrong.
+    calm = [*words[2:-1], "A,B"]
+    status, shown, _ = run(capsys, *calm)
+    assert status == 0
+    assert "nothing goes wrong" in shown
+
+
+def test_formats(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = (str(broken), "--arch", "riscv64", *_FEW, "--jobs", "1")
+    status, out, _ = run(capsys, *some, "--format", "json")
+    assert status == 1
+    data = json.loads(out)
+    assert data["memory"] == "Memory is sequentially consistent."
+    (result,) = data["results"]
+    assert (result["stated"], result["needs"], result["complete"]) == ("slot", "zspage", True)
+    assert result["failures"][0]["violation"]["kind"] == "wrong bytes"
+    assert result["schedules"] == sum(scene["schedules"] for scene in result["scenes"])
+
+    status, out, _ = run(capsys, *some, "--format", "ktap")
+    assert status == 1
+    points = ktap.parse(out)
+    assert points
+    assert "not ok" in out
+
+    status, out, _ = run(capsys, *some, "--format", "junit")
+    assert status == 1
+    suites = ElementTree.fromstring(out)
+    assert int(suites.get("failures", 0)) == len(suites.findall(".//failure")) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("swap", "--arch", "arm", "--schedule", "A,B"), "--scene and --schedule belong together"),
+        (("swap", "--scene", "x", "--schedule", "A,B"), "one strategy and one --arch"),
+        (("swap", "--arch", "arm", "--scene", "x", "--schedule", "A,B"), "no scene 'x'"),
+        (("swap", "--arch", "arm", "--scene", "x", "--schedule", "A0,C"), "'A0' is no CPU"),
+        (("swap", "--arch", "arm", "-k", "nowhere"), "contains 'nowhere'"),
+        (("nothing.c",), "no such C file"),
+    ],
+)
+def test_bad_use(
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert complaint in err
+    assert len(err.splitlines()) == 1
+
+
+def test_goes_on_after_an_interruption(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Interrupt a race, which tells what it has, and let it go on: it does only what is left."""
+    mine = tmp_path / "mine.c"
+    text = (Path(__file__).parent.parent / "race/strategies/counted.c").read_text()
+    # Not as an earlier run of this test, whose results are in the cache.
+    mine.write_text(f"{text}/* {time.time_ns()} */\n")
+    command = [sys.executable, "-m", "zsemu", "race", str(mine), "--arch", "riscv64", "--jobs", "1"]
+    store = Path(os.environ.get("ZSEMU_CACHE", "")) / "race"
+
+    def stored() -> set[Path]:
+        return set(store.glob("riscv64-mine.c-*.json")) - earlier
+
+    earlier: set[Path] = set()
+    earlier = stored()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not stored() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on" in err
+    assert re.search(r"Interrupted: [1-9]\d* parts were not run\.", out)
+    assert "riscv64\n  mine.c  needs" in out or "riscv64\n  mine.c  states" in out
+
+    kept = {path: path.stat().st_mtime_ns for path in stored()}
+    assert kept
+    status, whole, _ = run(capsys, *command[4:], "--resume")
+    assert status == 0
+    assert "Interrupted" not in whole
+    assert "mine.c  needs slot, as it states\n" in whole
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    # And all of it again gives the same.
+    assert run(capsys, *command[4:], "--resume")[1] == whole
