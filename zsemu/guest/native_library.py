@@ -25,5 +25,5 @@ def load_library(name: str, source: Path) -> ctypes.CDLL:
     compiled = cache_folder("hooks") / f"{name}-{digest.hexdigest()[:24]}.so"
     if not compiled.exists():
         command = [*zig(), "cc", *_FLAGS, str(source)]
-        compile_to(compiled, command, f"the native code of {source.name} does not compile here")
+        compile_to(compiled, command, f"the native hooks of {source.name} do not compile here")
     return ctypes.CDLL(str(compiled))
