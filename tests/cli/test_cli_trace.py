@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """zsemu trace: its verbs on good and bad input, and what they leave on disk."""
 
+import lzma
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,8 @@ TEXT = """\
 """
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def run(*arguments: object, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
 
 
 def failure(result: Result) -> str:
@@ -54,6 +56,28 @@ def test_import(recording: Path, tmp_path: Path) -> None:
     assert list(loaded.metadata.notes) == result.stdout.splitlines()[:2]
 
 
+def test_import_from_standard_input(recording: Path, tmp_path: Path) -> None:
+    from_file = run("import", recording, "-o", tmp_path / "a.npz")
+    for stdin in (TEXT.encode(), lzma.compress(TEXT.encode())):
+        from_stdin = run("import", "-", "-o", tmp_path / "b.npz", stdin=stdin)
+        assert from_stdin.stdout == from_file.stdout.replace("a.npz", "b.npz")
+        assert (
+            trace_file.load(tmp_path / "b.npz").digest()
+            == trace_file.load(tmp_path / "a.npz").digest()
+        )
+    garbled = TEXT.replace("size=", "size:").encode()
+    assert "-:1: expected 'zs_malloc" in failure(run("import", "-", "-o", "x", stdin=garbled))
+    assert "-: none of its 0 lines is an" in failure(run("import", "-", "-o", "x"))
+
+
+def test_import_says_that_the_unit_of_the_times_is_unknown(tmp_path: Path) -> None:
+    counter = re.sub(r"1\.00000(\d):", r"\1:", TEXT).encode()
+    result = run("import", "-", "-o", tmp_path / "a.npz", stdin=counter)
+    said = "kept 5: time of a clock whose unit the recording does not tell (line 1, 2, 3, 4, 5)"
+    assert said in result.stdout.splitlines()
+    assert said in run("info", tmp_path / "a.npz").stdout.splitlines()
+
+
 def test_import_says_that_the_geometry_is_a_guess(recording: Path, tmp_path: Path) -> None:
     guessed = run("import", recording, "-o", tmp_path / "a")
     assert "chain-4 is a guess" in guessed.stdout
@@ -65,7 +89,9 @@ def test_import_says_that_the_geometry_is_a_guess(recording: Path, tmp_path: Pat
 def test_a_failing_import_leaves_the_output_as_it_was(recording: Path, tmp_path: Path) -> None:
     recording.write_text(TEXT.replace("mode=2", "mode=x"))
     output = tmp_path / "out.npz"
-    assert "in.txt:3: expected an event" in failure(run("import", recording, "-o", output))
+    assert "in.txt:3: expected 'zs_map_object: (...) handle=N mode=N', not" in failure(
+        run("import", recording, "-o", output)
+    )
     assert list(tmp_path.iterdir()) == [recording]
     output.write_text("before")
     failure(run("import", recording, "-o", output))

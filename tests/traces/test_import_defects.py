@@ -24,7 +24,7 @@ from recordings import (
     use,
 )
 
-from zsemu.traces import recording
+from zsemu.traces import text_blocks
 from zsemu.traces.importer import import_text
 from zsemu.traces.repair import WINDOW
 
@@ -246,7 +246,7 @@ def test_defects(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     text, expected, pairs, entries = DEFECTS[name]
     trace, report = import_string(tmp_path, text)
     assert rows(trace) == expected
-    monkeypatch.setattr(recording, "BLOCK", 1)
+    monkeypatch.setattr(text_blocks, "BLOCK", 1)
     again, report_again = import_text(tmp_path / "recording.txt")
     assert (rows(again), report_again) == (expected, report)
     found = sorted((entry.how, entry.count, entry.lines) for entry in report.entries)
@@ -263,6 +263,35 @@ def test_defects(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     )
     assert report.pairs == pairs == report.imported + dropped
     assert report.imported == sum(row[0] >= READ for row in expected)
+
+
+LATE_RETURN = [
+    "  task-9  [001] ...1. 2: zs_map_object: (f+0x0) handle=0x8 mode=1\n"
+    "  task-9  [001] ...1. 3: zs_unmap_object: (f+0x0) handle=0x8\n",
+    "  task-7  [000] ...1. 1: zs_malloc: (f+0x0) size=100\n"
+    "  task-7  [000] ...1. 3: zs_malloc_ret: (f+0x0) handle=0x8\n",
+]
+
+
+@pytest.mark.parametrize(
+    ("header", "begin", "kept"),
+    [
+        # In nanoseconds, the two clocks may differ; a counter is the same for all CPUs.
+        ("# zsemu: kernel=6.1 page_size=4096 time_unit=ns\n", 2, 0),
+        ("# zsemu: kernel=6.1 page_size=4096\n", 2, 4),
+        ("", 3, 4),
+    ],
+)
+def test_clocks_of_another_unit_leave_only_equal_times_open(
+    tmp_path: Path, header: str, begin: int, kept: int
+) -> None:
+    text = header + "".join(LATE_RETURN).replace("] ...1. 2:", f"] ...1. {begin}:")
+    trace, report = import_string(tmp_path, text)
+    mended = [entry.what for entry in report.entries if entry.how == "mended"]
+    exact = header.endswith("4096\n")
+    assert ("map before the zs_malloc_ret of its handle" in mended) == (not exact)
+    assert trace.operation.tolist() == ([ALLOCATE] if exact else [ALLOCATE, READ])
+    assert sum(entry.count for entry in report.entries if entry.how == "kept") == kept
 
 
 def test_report_names_the_first_lines_only(tmp_path: Path) -> None:

@@ -36,7 +36,11 @@ def _percent(part: int, whole: int) -> str:
 @app.command("import")
 def import_(
     recording: Annotated[
-        Path, typer.Argument(help="Text of trace_pipe or trace-cmd report, plain, .xz or .gz.")
+        Path,
+        typer.Argument(
+            help="Text of trace_pipe, trace-cmd report, perf script or bpftrace, plain or packed"
+            " with xz, gzip or zstd; - for standard input."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The trace file to write.")],
     kernel: Annotated[
@@ -57,7 +61,7 @@ def import_(
 ) -> None:
     """Import the text of a recording, and say what was mended and dropped.
 
-    Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
+    Example: perf script | zsemu trace import - -o mine.npz --kernel 6.1
     """
     from zsemu.traces import file as trace_file
     from zsemu.traces import importer

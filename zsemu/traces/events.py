@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Hold the events of a recording as columns, whichever tool printed them.
 
-A module for each kind of text (so far ftrace_text.py) makes these columns; everything behind it
-(repair.py, pairing.py, objects.py) knows only them.
+event_lines.py makes these columns of text; everything behind it (repair.py, pairing.py, objects.py)
+knows only them.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from zsemu.traces.probes import PROBES
 
 Ints = NDArray[np.int64]
+
+HEADER: Final = "# zsemu:"
+"""A line that begins so holds what the recording itself says, ``name=value`` after
+``name=value``."""
 
 _ROLES = np.array([probe.role for probe in PROBES])
 
@@ -29,7 +34,7 @@ class Events:
     cpu: Ints
     """The CPU that it ran on."""
     time: Ints
-    """Nanoseconds."""
+    """Nanoseconds; or ticks, see :attr:`Recording.ticks`."""
     first: NDArray[np.uint64]
     """The event's first argument: the handle or size; 0 if it has none."""
     second: NDArray[np.uint64]
@@ -67,7 +72,7 @@ class Recording:
     lines: int = 0
     """Number of all lines that have been read."""
     header: dict[str, str] = field(default_factory=dict)
-    """What recorder.py noted about the kernel: ``kernel`` and ``page_size``."""
+    """What recorder.py noted: ``kernel`` and ``page_size``, and ``time_unit`` if it is "ns"."""
     cut: list[int] = field(default_factory=list)
     """The last line, if the text ends before the line does."""
     lost: list[int] = field(default_factory=list)
@@ -76,3 +81,17 @@ class Recording:
     """How many lost events these lines report; some of the lines give no number."""
     other: list[int] = field(default_factory=list)
     """Lines that hold an event of something other than zsmalloc."""
+    ticks: bool | None = None
+    """Whether times are whole numbers, as of the trace clocks ``counter`` and ``x86-tsc``; None
+    before the first event."""
+
+    @property
+    def in_nanoseconds(self) -> bool:
+        """Whether the unit of the times is known."""
+        return not self.ticks or self.header.get("time_unit") == "ns"
+
+    def note_header(self, text: str) -> None:
+        """Note what a line says that begins with :data:`HEADER`."""
+        for word in text.removeprefix(HEADER).split():
+            name, _, value = word.partition("=")
+            self.header[name] = value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Report what an import mended, dropped and skipped, and in which lines."""
+"""Report what an import mended, dropped, skipped and kept as it is, and in which lines."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,10 +12,10 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of thing that the importer mended, dropped or skipped."""
+    """One kind of thing that the importer mended, dropped, skipped, or had to keep as it is."""
 
     how: str
-    """What the importer did: "mended", "dropped" or "skipped"."""
+    """What the importer did: "mended", "dropped", "skipped" or "kept"."""
     what: str
     """What it did that to."""
     count: int

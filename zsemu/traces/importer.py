@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Import the text of a recording as a trace.
 
-The steps, each in a module of its own: recording.py reads the text, a line of which ftrace_text.py
-understands; repair.py sorts the events by time; pairing.py pairs them; repair.py puts the pairs in
+The steps, each in a module of its own: text_blocks.py reads the text; event_lines.py makes columns
+of its lines; repair.py sorts the events by time; pairing.py pairs them; repair.py puts the pairs in
 an order that can have happened; objects.py cuts them into objects. import_report.py keeps what was
 mended and dropped.
 """
@@ -34,6 +34,7 @@ def import_text(
 ) -> tuple[Trace, Report]:
     """Return the trace in the text of a recording, and what was mended and dropped.
 
+    The path may be that of a file in gzip's, xz's or zstd's format, or "-" for standard input.
     Where the kernel and the page size are not given, they are taken from the header line that the
     recorder wrote; a recording without one is of an "unknown" kernel with pages of 4096 bytes.
     Where the geometry is not given, it is that of the kernel's version in its default
@@ -50,6 +51,8 @@ def import_text(
     lost = f"report of lost events, {recording.lost_events} in all"
     entries.add("skipped", lost, recording.lost)
     entries.add("skipped", "event of something else", recording.other)
+    if not recording.in_nanoseconds:
+        entries.add("kept", "time of a clock whose unit the recording does not tell", events.line)
     names = {PROBES[probe].name for probe in np.unique(events.probe)}
     kernel = kernel or recording.header.get("kernel", "unknown")
     page_size = _page_size(page_size, recording, path)
@@ -57,7 +60,8 @@ def import_text(
     steps = pair(events, path, entries)
     pairs = _maps(steps)
     if len(steps.line):
-        steps = objects.cut(repair.by_cause(steps, entries), page_size, path, entries)
+        window = repair.WINDOW if recording.in_nanoseconds else 0
+        steps = objects.cut(repair.by_cause(steps, window, entries), page_size, path, entries)
     if not len(steps.line):
         raise ZsemuError(
             f"{path}: no object in it is of known length; begin to record before zram or zswap is "

@@ -5,8 +5,10 @@ recorder.py defines these kprobes in the running kernel; the importer takes thei
 by the same table, :data:`PROBES`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import product
 from typing import Final
 
 
@@ -44,8 +46,30 @@ class Probe:
         """The function in mm/zsmalloc.c."""
         return self.name.removesuffix("_ret")
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The event's names: the one above and, of a return, the one that ``perf probe`` gives it.
+
+        Source: get_new_event_name() in tools/perf/util/probe-event.c of 6.12.
+        """
+        return (self.name, f"{self.function}__return") if self.returns else (self.name,)
+
+    def spellings(self) -> Iterator[tuple[str, ...]]:
+        """Yield each way in which a tool may name the event and, behind it, its arguments.
+
+        ``perf probe`` can take an argument's name from the kernel's source. What is given no name,
+        such as a return value, is called arg1 (kernel/trace/trace_probe.c of 6.12).
+        """
+        arguments = [
+            (name, *(["arg1"] if number == 0 else []), *_IN_SOURCE.get(name, ()))
+            for name, number in self.arguments
+        ]
+        yield from product(self.events, *arguments)
+
 
 _HANDLE = ("handle", 2)
+# What the parameter is called in mm/zsmalloc.c, where that is another name.
+_IN_SOURCE = {"mode": ("mm",)}
 
 PROBES: Final = (
     Probe("zs_malloc", Role.MALLOC, (("size", 2),)),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from zsemu.errors import ZsemuError
-from zsemu.traces.ftrace_text import HEADER
+from zsemu.traces.events import HEADER
 from zsemu.traces.probes import PROBES, Probe, Role
 
 GROUP: Final = "zsemu"

@@ -8,7 +8,8 @@
    :data:`WINDOW`, so that a handle seems to be used before it is allocated or after it is freed.
    Then the steps are moved: a map to behind the allocation of its handle (a read to behind the
    first write after it), or to before the free that it follows; a free to before the allocation
-   that returned its handle again.
+   that returned its handle again. The trace clocks that do not count nanoseconds are the same on
+   all CPUs, and leave the order open only where times are equal.
 """
 
 from dataclasses import replace
@@ -73,10 +74,11 @@ def _by_handle(steps: Steps) -> Steps:
     return steps.take(np.lexsort((steps.line, steps.position, steps.handle)))
 
 
-def by_cause(steps: Steps, entries: Entries) -> Steps:
+def by_cause(steps: Steps, window: int, entries: Entries) -> Steps:
     """Move steps, within what the clocks leave open, so that every handle exists when it is used.
 
-    The steps are returned sorted by handle, those of one handle in their repaired order.
+    ``window`` is by how much the clocks of two CPUs may differ. The steps are returned sorted by
+    handle, those of one handle in their repaired order.
     """
     steps = _by_handle(steps)
     operation, starts = steps.operation, first_of_handle(steps.handle)
@@ -88,7 +90,7 @@ def by_cause(steps: Steps, entries: Entries) -> Steps:
     def close(rows: Ints, others: Ints) -> Bools:
         """Return whether the clocks leave open which of two steps came first."""
         apart: Bools = steps.cpu[rows] != steps.cpu[others]
-        near: Bools = np.abs(steps.begin[rows] - steps.begin[others]) <= WINDOW
+        near: Bools = np.abs(steps.begin[rows] - steps.begin[others]) <= window
         return apart & near
 
     # Where a handle has the events zs_malloc_ret, zs_malloc_ret, zs_free, the free belongs to the
@@ -115,7 +117,7 @@ def by_cause(steps: Steps, entries: Entries) -> Steps:
     first = _next(written, starts)[target]
     wait = (operation[rows] == Operation.READ) & (first >= 0)
     wait[wait] = after[first[wait]] == after[target[wait]]
-    wait[wait] = np.abs(begin[first[wait]] - begin[rows[wait]]) <= WINDOW
+    wait[wait] = np.abs(begin[first[wait]] - begin[rows[wait]]) <= window
     target = np.where(wait, first, target)
     moved[rows], begin[rows] = steps.position[target] + 1, steps.begin[target]
     entries.add("mended", "map before the zs_malloc_ret of its handle", steps.line[rows])
