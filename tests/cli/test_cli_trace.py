@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from zsemu.cli.trace import app
+from zsemu.cli.trace import Tool, app
 from zsemu.errors import ZsemuError
 from zsemu.traces import file as trace_file
 from zsemu.traces import recorder
@@ -160,6 +160,23 @@ def test_record_prints_what_it_would_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert "zs_map_object handle=$arg2 mode=$arg3:u32" in printed.stdout
     run("record", "-o", tmp_path / "out", *kernel(tmp_path), "--seconds", "3", "--run")
     assert ran == [printed.stdout]
+
+
+@pytest.mark.parametrize("tool", Tool)
+def test_record_with_another_tool(tmp_path: Path, tool: Tool) -> None:
+    printed = run("record", *kernel(tmp_path), "--tool", tool, "--seconds", "3").stdout
+    assert f"output={Path.cwd()}/zsmalloc.{tool}.txt\n" in printed
+    commands = {
+        Tool.FTRACE: "trace_pipe >> ",
+        Tool.PERF: "exec perf record ",
+        Tool.TRACE_CMD: "exec trace-cmd record ",
+        Tool.BPFTRACE: " bpftrace -e '",
+    }
+    assert {name for name, command in commands.items() if command in printed} == {tool}
+
+
+def test_each_tool_can_be_asked_for() -> None:
+    assert set(Tool) == set(recorder.TOOLS)
 
 
 def test_record_needs_root_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,41 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands that record: chosen by what a kernel offers, run on a fake tracefs, imported."""
+"""The commands that record: what they define and print, run with stand-ins for the tools."""
 
+import os
 import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from outside.counting import need
 
+from traces.fake_kernel import ARGUMENTS, NEW, OLD, SG, fake
 from zsemu.errors import ZsemuError
-from zsemu.traces import recorder
+from zsemu.traces import recorder, survey
 from zsemu.traces.importer import import_text
-from zsemu.traces.probes import PROBES
 
-OLD = ["zs_malloc", "zs_free", "zs_map_object", "zs_unmap_object"]
-NEW = ["zs_malloc", "zs_free", "zs_obj_read_begin", "zs_obj_read_end", "zs_obj_write"]
-SG = ["zs_obj_read_sg_begin", "zs_obj_read_sg_end"]
-ARGUMENTS = ("$arg1", "$arg2", "$arg3", "$arg4")
+EXCERPTS = Path(__file__).parent / "excerpts"
+APIS = {"old": OLD, "new": NEW, "sg": [*NEW, *SG]}
+
+PARAMETERS = {
+    "zs_malloc": "pool size gfp",
+    "zs_free": "pool handle",
+    "zs_map_object": "pool handle mm",
+    "zs_unmap_object": "pool handle",
+    "zs_obj_read_begin": "pool handle local_copy",
+    "zs_obj_read_end": "pool handle handle_mem",
+    "zs_obj_write": "pool handle handle_mem mem_len",
+    "zs_obj_read_sg_begin": "pool handle sg mem_len",
+    "zs_obj_read_sg_end": "pool handle",
+}
+"""The parameters of each function, as in mm/zsmalloc.c of 6.1 and of 6.18."""
+WITH_LENGTH = {
+    "zs_obj_read_begin": "pool handle mem_len local_copy",
+    "zs_obj_read_end": "pool handle mem_len handle_mem",
+}
+"""Those that are others in January 2026 (0be909f114c4)."""
+
+# The upper half of a register that holds 32 bits is anything.
+VALUES = {"size": 100, "handle": 0xFF110000_08FBA458, "mm": (77 << 32) + 2, "mem_len": 100}
 
 
-def fake(folder: Path, functions: list[str], fetch: str = "$stack, $arg<N>,") -> tuple[Path, Path]:
-    """Make a kallsyms and a tracefs; the instance's directory is there already."""
-    kallsyms, tracefs = folder / "kallsyms", folder / "tracing"
-    kallsyms.write_text(
-        "ffffffff81000000 T _stext\n0000000000000000 A\n"
-        + "".join(f"ffffffffc0400000 t {name}\t[zsmalloc]\n" for name in functions)
-        + "ffffffffc0500000 r __ksymtab_zs_malloc\t[zsmalloc]\n"
-    )
-    events = tracefs / "instances/zsemu/events/zsemu"
-    events.mkdir(parents=True)
-    (tracefs / "README").write_text(f"fetcharg: {fetch}\n")
-    (tracefs / "kprobe_events").write_text("")
-    (tracefs / "instances/zsemu/trace_pipe").write_text("")
-    return kallsyms, tracefs
+def arguments(function: str, api: str) -> list[int]:
+    """Return what is in a function's arguments when it is called."""
+    parameters = (WITH_LENGTH if api == "sg" else {}).get(function, PARAMETERS[function])
+    return [VALUES.get(name, 0xDEAD) for name in parameters.split()]
+
+
+LINES = {
+    "ftrace": "  zram-7  [000] ...1. {time}: {event}: ({function}+0x0/0x10){values}",
+    "perf": "  zram     7 [000] {time}: zsemu:{event}: (ffffffffc0401000){values}",
+    "trace-cmd": "zsemu:  zram-7  [000] {time}: {event}:   (ffffffffc0401000){values}",
+}
+"""How each tool prints a kprobe."""
+
+
+def by_kprobes(script: str, tool: str, api: str) -> list[str]:
+    """Return what the kprobes of a script print, each once, in their order."""
+    lines = []
+    for number, text in enumerate(
+        re.findall(r"^echo (.*) >> kprobe_events$", script, re.MULTILINE)
+    ):
+        (definition,) = shlex.split(text)
+        head, function, *fetches = definition.split()
+        values = ""
+        for fetch in fetches:
+            name, where, *kind = re.split("[=:]", fetch)
+            is_return = where == "$retval"
+            value = VALUES["handle"] if is_return else arguments(function, api)[int(where[-1]) - 1]
+            values += f" {name}={value % 2**32}" if kind == ["u32"] else f" {name}={value:#x}"
+        event = head.partition(":zsemu/")[2]
+        lines.append(
+            LINES[tool].format(
+                time=f"1.00000{number}", event=event, function=function, values=values
+            )
+        )
+    return lines
+
+
+def by_bpftrace(script: str, _: str, api: str) -> list[str]:
+    """Return what the probes of a script's bpftrace program print, each once, in their order."""
+    (program,) = re.findall(r" bpftrace -e '\n(.*?)\n' ", script, re.DOTALL)
+    lines = []
+    for number, probe in enumerate(program.splitlines()):
+        function, text, names = re.fullmatch(  # type: ignore[union-attr]
+            r'k(?:ret)?probe:(\w+) { printf\("(.*)\\n", (.*)\); }', probe
+        ).groups()
+        known = {"comm": "zram", "tid": 7, "cpu": 0, "nsecs": 1000 + number}
+        values: list[object] = []
+        for name in names.split(", "):
+            if name in known:
+                values.append(known[name])
+            elif name == "retval":
+                values.append(VALUES["handle"])
+            else:
+                value = arguments(function, api)[int(name[-1])]
+                values.append(value % 2**32 if name.startswith("(uint32)") else value)
+        lines.append(text.replace("%ll", "%") % tuple(values))
+    return lines
+
+
+def script(tool: str, functions: list[str], output: Path, seconds: float | None = None) -> str:
+    kernel = survey.Kernel(frozenset(functions), ARGUMENTS, Path("/sys/kernel/tracing"))
+    return recorder.script(kernel, output, seconds, tool)
 
 
 def definitions(functions: list[str]) -> list[str]:
-    return [recorder.definition(probe, ARGUMENTS) for probe in recorder.probes(functions)]
+    return [recorder.kprobe(probe, ARGUMENTS) for probe in survey.probes(functions)]
 
 
 def test_definitions_for_the_map_api() -> None:
@@ -76,89 +147,24 @@ def test_the_tree_that_has_sg_only() -> None:
     assert [line.split()[1] for line in chosen[3:]] == ["zs_obj_write"] * 2 + SG
 
 
-@pytest.mark.parametrize("functions", [OLD, NEW, [*NEW, *SG]], ids=["old", "new", "sg"])
-def test_what_is_defined_is_what_the_importer_reads(tmp_path: Path, functions: list[str]) -> None:
-    """Print each definition's event as the kernel would, and import it."""
-    values = {"size": "100", "handle": "0xff10", "mode": "2", "mem_len": "100"}
-    lines = []
-    for number, text in enumerate(definitions(functions)):
-        head, function, *arguments = text.replace(":u32", "").split()
-        kind, event = head.split(":zsemu/")
-        printed = " ".join(
-            f"{name}={values[name]}" for name, _ in (word.split("=") for word in arguments)
-        )
-        where = f"{function}+0x0/0x10" if kind == "p" else f"zram_write+0x1/0x9 <- {function}"
-        lines.append(f"  zram-7 [000] ...1. 1.00000{number}: {event}: ({where}) {printed}\n")
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("tool", recorder.TOOLS)
+def test_what_is_recorded_is_what_the_importer_reads(tmp_path: Path, tool: str, api: str) -> None:
+    """Print the event of each probe as the tool does that is told so, and import it."""
+    text = script(tool, APIS[api], tmp_path / "output")
+    lines = (by_bpftrace if tool == "bpftrace" else by_kprobes)(text, tool, api)
+    assert len(lines) == len(definitions(APIS[api]))
     # The free comes third in the table; it must be last in time.
-    lines.append(lines.pop(2).replace("1.000002", "2.000000"))
+    free = lines.pop(2)
+    assert "zs_free" in free
+    lines.append(free.replace("1.000002", "2.000000").replace(" 1002:", " 2000:"))
     path = tmp_path / "text"
-    path.write_text("".join(lines))
+    path.write_text("\n".join([*lines, ""]))
     trace, report = import_text(path)
-    assert report.entries == ()
-    assert report.events == len(definitions(functions))
-    assert report.imported == {5: 1, 7: 2, 9: 3}[len(definitions(functions))]
+    assert {entry.how for entry in report.entries} <= {"kept"}
+    assert report.events == len(lines)
+    assert report.imported == {"old": 1, "new": 2, "sg": 3}[api]
     assert set(trace.length.tolist()) == {100}
-
-
-def test_every_probe_of_the_importer_is_offered_to_some_kernel() -> None:
-    offered = {
-        probe for functions in (OLD, NEW, [*NEW, *SG]) for probe in recorder.probes(functions)
-    }
-    assert offered == set(PROBES)
-
-
-def test_survey(tmp_path: Path) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
-    kernel = recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-    assert kernel == recorder.Kernel(frozenset(OLD), ARGUMENTS, tracefs)
-
-
-@pytest.mark.parametrize(
-    ("machine", "second"),
-    [
-        ("x86_64", "%si"),
-        ("i686", "%dx"),
-        ("aarch64", "%x1"),
-        ("armv7l", "%r1"),
-        ("riscv64", "%a1"),
-        ("riscv32", "%a1"),
-    ],
-)
-def test_registers_where_there_is_no_arg_n(tmp_path: Path, machine: str, second: str) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD, fetch="$stack<index>")
-    kernel = recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine=machine)
-    assert kernel.arguments[1] == second
-    assert f"zs_free zs_free handle={second}" in recorder.script(kernel, Path("out"))
-
-
-def test_an_unreadable_readme_means_arg_n(tmp_path: Path) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
-    (tracefs / "README").unlink()
-    survey = recorder.survey
-    assert survey(kallsyms=kallsyms, tracefs=tracefs, machine="aarch64").arguments == ARGUMENTS
-    assert survey(kallsyms=kallsyms, tracefs=tracefs, machine="armv7l").arguments[0] == "%r0"
-
-
-@pytest.mark.parametrize(
-    ("functions", "message"),
-    [
-        ([], "has no zsmalloc; load it with: modprobe zsmalloc"),
-        (["zs_malloc"], "has no zsmalloc"),
-        (["zs_malloc", "zs_free", "zs_obj_write"], "neither zs_map_object nor zs_obj_read_begin"),
-    ],
-)
-def test_kernels_that_do_not_do(tmp_path: Path, functions: list[str], message: str) -> None:
-    kallsyms, tracefs = fake(tmp_path, functions)
-    with pytest.raises(ZsemuError, match=message):
-        recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-
-
-def test_other_failures(tmp_path: Path) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD, fetch="none")
-    with pytest.raises(ZsemuError, match="registers of sparc64 are not known"):
-        recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="sparc64")
-    with pytest.raises(ZsemuError, match="recording needs a Linux kernel"):
-        recorder.survey(kallsyms=tmp_path / "none", tracefs=tracefs)
 
 
 def test_run_on_a_fake_tracefs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +175,7 @@ def test_run_on_a_fake_tracefs(tmp_path: Path, capfd: pytest.CaptureFixture[str]
         "  zram-7 [000] ...1. 1.000002: zs_malloc_ret: (f+0x0/0x9 <- zs_malloc) handle=0x8\n"
     )
     output = tmp_path / "a name with spaces.txt"
-    kernel = recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
+    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
     recorder.run(recorder.script(kernel, output, seconds=0))
 
     written = (tracefs / "kprobe_events").read_text().splitlines()
@@ -192,19 +198,108 @@ def test_a_failing_command_takes_down_what_was_put_up(tmp_path: Path) -> None:
     kallsyms, tracefs = fake(tmp_path, OLD)
     # Where the buffer's size is written there is a directory.
     (tracefs / "instances/zsemu/buffer_size_kb").mkdir()
-    kernel = recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
+    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
     with pytest.raises(ZsemuError, match="recording failed with status"):
         recorder.run(recorder.script(kernel, tmp_path / "out", seconds=0))
     written = (tracefs / "kprobe_events").read_text().splitlines()
     assert [line.split()[0][:2] for line in written] == ["p:", "r:", "p:", "p:", "p:"] + ["-:"] * 5
 
 
+STAND_INS = {
+    # Ctrl-C ends it with a status of its own.
+    "perf": """case $1 in
+        record) while [ "$1" != -- ]; do shift; done; shift; "$@"; touch perf.data; exit 130;;
+        script) [ -e perf.data ] && cat EXCERPTS/perf-script.txt
+            [ "$2" != --show-lost-events ] || echo " a 7 [000] 99.5: PERF_RECORD_LOST lost 5";;
+    esac""",
+    # It leaves a file of that name in the folder in which it runs.
+    "trace-cmd": """case $1 in
+        record) while [ "$1" != sh ]; do shift; done; "$@"; touch trace.dat "(null).cpu0";;
+        report) [ -e trace.dat ] && cat EXCERPTS/trace-cmd.txt;;
+    esac""",
+    "bpftrace": "cat EXCERPTS/bpftrace-hex.txt; echo Lost 5 events >&2",
+}
+"""By the name of each tool, a shell script that does what the recording depends on."""
+
+
+def stand_in(folder: Path, tool: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a shell script where it is found before any tool of that name."""
+    path = folder / "bin" / tool
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n" + text.replace("EXCERPTS", shlex.quote(str(EXCERPTS))) + "\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("tool", STAND_INS)
+def test_run_with_a_stand_in_for_the_tool(
+    tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kallsyms, tracefs = fake(tmp_path, OLD)
+    shutil.rmtree(tracefs / "instances/zsemu")
+    stand_in(tmp_path, tool, STAND_INS[tool], monkeypatch)
+    output = tmp_path / "a folder" / "a name with spaces.txt"
+    output.parent.mkdir()
+    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
+    recorder.run(recorder.script(kernel, output, 0.1, tool))
+
+    said = capfd.readouterr().err
+    assert "19 events in" in said
+    if tool != "bpftrace":
+        assert "recording; set up zram or zswap and run the workload now\n" in said
+        written = (tracefs / "kprobe_events").read_text().splitlines()
+        assert written[:5] == definitions(OLD)
+        assert written[5:] == [f"-:zsemu/{line.split()[0][8:]}" for line in definitions(OLD)]
+    assert list(output.parent.iterdir()) == [output]
+    trace, report = import_text(output)
+    assert (report.events, report.imported) == (19, 5)
+    assert trace.metadata.kernel == os.uname().release
+    assert trace.page_size == os.sysconf("SC_PAGESIZE")
+    lost = [entry for entry in report.entries if "lost" in entry.what]
+    # trace-cmd's excerpt has none.
+    assert len(lost) == (tool != "trace-cmd")
+    # bpftrace's times are in nanoseconds, and the recording says so.
+    assert "kept" not in {entry.how for entry in report.entries}
+
+
+@pytest.mark.parametrize("tool", STAND_INS)
+def test_a_tool_that_fails(
+    tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kallsyms, tracefs = fake(tmp_path, OLD)
+    stand_in(tmp_path, tool, "echo it is broken; exit 1", monkeypatch)
+    output = tmp_path / "a folder" / "out.txt"
+    output.parent.mkdir()
+    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
+    with pytest.raises(ZsemuError, match="recording failed with status 1"):
+        recorder.run(recorder.script(kernel, output, tool=tool))
+    said = capfd.readouterr()
+    assert "it is broken" in said.out + said.err + output.read_text()
+    assert list(output.parent.iterdir()) == [output]
+    if tool != "bpftrace":
+        written = (tracefs / "kprobe_events").read_text().splitlines()
+        assert [line[:2] for line in written] == ["p:", "r:", "p:", "p:", "p:"] + ["-:"] * 5
+
+
 @pytest.mark.parametrize("seconds", [None, 2.5])
-def test_the_script_is_a_shell_script(tmp_path: Path, seconds: float | None) -> None:
-    kallsyms, tracefs = fake(tmp_path, [*NEW, *SG])
-    kernel = recorder.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-    text = recorder.script(kernel, Path("it's.txt"), seconds)
+@pytest.mark.parametrize("tool", recorder.TOOLS)
+def test_the_script_is_a_shell_script(tool: str, seconds: float | None) -> None:
+    text = script(tool, [*NEW, *SG], Path("it's.txt"), seconds)
     assert text.startswith("#!/bin/sh\n")
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
-    assert ("sleep 2.5\n" in text) == (seconds is not None)
-    assert ("wait $reader" in text) == (seconds is None)
+    until = "exit(); }" if tool == "bpftrace" else "sleep 2.5"
+    assert (until in text) == (seconds is not None)
+    assert ("Ctrl-C ends it" in text) == (seconds is None)
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("api", APIS)
+def test_bpftrace_compiles_the_program(tmp_path: Path, api: str) -> None:
+    text = script("bpftrace", APIS[api], tmp_path / "out", 2.5)
+    (program,) = re.findall(r" bpftrace -e '\n(.*?)\n' ", text, re.DOTALL)
+    command = [need("bpftrace", "bpftrace"), "--emit-elf", tmp_path / "elf", "-e", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # One section for each probe, and one for what ends it.
+    sections = re.findall(rb"s_k(?:ret)?probe:zs_\w+", (tmp_path / "elf").read_bytes())
+    assert len(set(sections)) == len(definitions(APIS[api]))

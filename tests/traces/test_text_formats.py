@@ -12,6 +12,7 @@ and the kernel itself.
   probe`` took the names and types of their arguments from its debug information.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,12 @@ import pytest
 from recordings import ALLOCATE, FREE, READ, WRITE
 
 from zsemu.errors import ZsemuError
-from zsemu.traces import text_blocks
+from zsemu.traces import recorder, text_blocks
 from zsemu.traces.importer import import_text
 from zsemu.traces.text_formats import COMMENT, FORMATS, LOST, TextFormat
 
 EXCERPTS = Path(__file__).parent / "excerpts"
+ROOT = Path(__file__).resolve().parents[2]
 
 LENGTHS = (1987, 2138, 1993)
 LENGTHS_6_12 = (2021, 2114, 2054)
@@ -83,6 +85,48 @@ TIMES = TICKS | NANOSECONDS
 
 def test_every_excerpt_is_tested() -> None:
     assert sorted(path.stem for path in EXCERPTS.iterdir()) == sorted(TIMES)
+
+
+SAID = {
+    "ftrace": {
+        "`trace_pipe`": "trace_pipe",
+        "`trace`": "trace",
+        "`latency-format`": "latency",
+        "`record-tgid`": "record-tgid",
+        "`counter`": "counter",
+        "`x86-tsc`": "x86-tsc",
+    },
+    "trace-cmd": {
+        "`report`": "trace-cmd",
+        "`-l`": "trace-cmd-l",
+        "`-t`": "trace-cmd-t",
+        "the same clocks": "trace-cmd-x86-tsc",
+    },
+    "perf": {
+        "`script`": "perf-script",
+        "`--ns`": "perf-script-ns-pid",
+        "`-F +pid`": "perf-script-ns-pid",
+        "call chains": "perf-script-g",
+        "`perf probe`": "uprobes-perf-script",
+    },
+    "bpftrace": {
+        "`trace_pipe`": "bpftrace-hex",
+        "`zsemu trace record --tool bpftrace`": "record-bpftrace",
+    },
+}
+"""What traces/README.md says of each tool, and the excerpt that shows it."""
+
+
+def test_the_readme_says_what_is_tested() -> None:
+    text = (ROOT / "traces/README.md").read_text()
+    table = text.partition("| tool | what was tried |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = dict(line.strip("| ").split(" | ") for line in table.splitlines())
+    assert rows.keys() == SAID.keys() == recorder.TOOLS.keys()
+    for tool, row in rows.items():
+        # All that is in backquotes, and what else is claimed.
+        assert set(re.findall("`[^`]+`", row)) == {word for word in SAID[tool] if word[0] == "`"}
+        assert all(word in row for word in SAID[tool])
+        assert set(SAID[tool].values()) <= TIMES.keys()
 
 
 @pytest.mark.parametrize("name", TIMES)

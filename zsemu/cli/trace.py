@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,16 @@ from zsemu.errors import ZsemuError
 if TYPE_CHECKING:
     from zsemu.traces.statistics import Info
     from zsemu.traces.trace import Trace
+
+
+class Tool(StrEnum):
+    """What records."""
+
+    FTRACE = "ftrace"
+    PERF = "perf"
+    TRACE_CMD = "trace-cmd"
+    BPFTRACE = "bpftrace"
+
 
 app = typer.Typer(no_args_is_help=True, help="Import, describe, record and synthesise traces.")
 
@@ -263,8 +274,14 @@ def synth_(
 @app.command("record")
 def record_(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file that the recording is written to.")
-    ] = Path("zsmalloc.ftrace.txt"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file that the recording is written to; default: zsmalloc.TOOL.txt",
+        ),
+    ] = None,
+    tool: Annotated[Tool, typer.Option(help="What records.")] = Tool.FTRACE,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long; default: until interrupted")
     ] = None,
@@ -280,11 +297,16 @@ def record_(
 ) -> None:
     """Print, or run as root, the commands that record a trace on this machine.
 
-    Example: zsemu trace record -o record.txt | sudo sh
+    Example: zsemu trace record --tool perf -o record.txt | sudo sh
     """
-    from zsemu.traces import recorder
+    from zsemu.traces import recorder, survey
 
-    commands = recorder.script(recorder.survey(kallsyms=kallsyms, tracefs=tracefs), output, seconds)
+    commands = recorder.script(
+        survey.survey(kallsyms=kallsyms, tracefs=tracefs),
+        output or Path(f"zsmalloc.{tool}.txt"),
+        seconds,
+        tool,
+    )
     if not run:
         emit(commands)
         return
