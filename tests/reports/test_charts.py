@@ -126,7 +126,7 @@ def test_names_of_curves_that_end_together_are_apart() -> None:
 
 def test_a_crossing_is_drawn_where_the_curves_cross() -> None:
     layer = chart()["layer"][3]
-    assert layer["data"]["values"] == [{"share": 0.5, "cost": 2.0}]
+    assert layer["data"]["values"] == [{"x": 0.5, "y": 2.0}]
     assert layer["mark"]["color"] == INK
 
 
