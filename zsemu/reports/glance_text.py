@@ -92,7 +92,7 @@ def glance(matrix: Matrix, count: str) -> Glance:
 # What stands below the table.
 
 
-def _integrity(matrix: Matrix) -> list[str]:
+def integrity_lines(matrix: Matrix) -> list[str]:
     """Say whether all cells are intact, or which are not."""
     if matrix.broken:
         return broken_in_short(matrix.document)
@@ -130,7 +130,7 @@ def _made_by(matrix: Matrix) -> list[str]:
 def text(matrix: Matrix, *, count: str, width: int) -> str:
     """Return the table and what stands around it; architectures that do not fit stand below."""
     shown = glance(matrix, count)
-    integrity, definitions = _integrity(matrix), _definitions(matrix, shown, count, "*")
+    integrity, definitions = integrity_lines(matrix), _definitions(matrix, shown, count, "*")
     if shown.compares and not matrix.broken:
         definitions[0] = f"{integrity.pop()} {definitions[0]}"
     return "\n".join(
@@ -138,7 +138,7 @@ def text(matrix: Matrix, *, count: str, width: int) -> str:
             wrapped([heading(matrix.document)], width),
             "",
             shown.title,
-            *_blocks(shown, width),
+            *blocks(shown, width),
             *integrity,
             wrapped(definitions, width),
             wrapped(_made_by(matrix), width, most=MOST),
@@ -147,7 +147,7 @@ def text(matrix: Matrix, *, count: str, width: int) -> str:
     )
 
 
-def _blocks(shown: Glance, width: int) -> Iterator[str]:
+def blocks(shown: Glance, width: int) -> Iterator[str]:
     """Yield the lines of the table, with as many architectures side by side as fit."""
     labels = ["", "strategy", *shown.rows]
     left = max(map(len, labels))
@@ -198,12 +198,17 @@ def markdown(matrix: Matrix, *, count: str) -> str:
 def markdown_glance(matrix: Matrix, count: str) -> list[str]:
     """Return the table, what is not intact, and the definitions as GitHub's Markdown."""
     shown = glance(matrix, count)
+    below = [*integrity_lines(matrix), *_definitions(matrix, shown, count, "bold")]
+    return [*markdown_blocks(shown), "", *(f"- {escaped(line)}" for line in below)]
+
+
+def markdown_blocks(shown: Glance) -> list[str]:
+    """Return the table as Markdown, its title first."""
     rows = [["strategy", *shown.archs]]
     for name, cells in shown.rows.items():
         rows.append([escaped(name), *map(_markdown_cell, cells)])
     title = escaped(f"{shown.title}: {' / '.join(shown.scopes)}")
-    below = [*_integrity(matrix), *_definitions(matrix, shown, count, "bold")]
-    return [title, "", *markdown_table(rows), "", *(f"- {escaped(line)}" for line in below)]
+    return [title, "", *markdown_table(rows)]
 
 
 def _markdown_cell(cell: Cell) -> str:
