@@ -30,7 +30,7 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.reports import details_text, glance_text
+from zsemu.reports import break_even_text, details_text, glance_text
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import load
 from zsemu.traces import file as trace_file
@@ -110,6 +110,9 @@ SHORT = ("compare", "--trace", "short.npz", "--arch", "arm")
         (("--count", "loads"), "'loads'.*'bytes', 'instructions'"),
         (("--count", "bytes", "--details"), "--count bytes: .*leave one of them out"),
         (("--count", "bytes", "--format", "csv"), "--count bytes: .*leave one of them out"),
+        (("--break-even", "--count", "bytes"), "--break-even: .*leave --count, --regions"),
+        (("--break-even", "--regions"), "--break-even: a table of its own"),
+        (("--break-even", "--format", "csv"), "--break-even: .*csv and json out"),
         (("--format", "xml"), "'xml'.*'table', 'markdown', 'csv', 'json'"),
         (("--json", "none/out.json"), "none/out.json"),
         (("--json", "directory.npz"), "directory.npz"),
@@ -215,6 +218,20 @@ def test_at_a_glance_and_in_detail(place: Path, capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().out == details_text.text(
             matrix.document, relative_to="copy", width=80, split=split
         )
+
+
+def test_break_even(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*SHORT, "--strategy", "pgtable,copy", "--json", "out.json", "--break-even"]
+    for details in (False, True):
+        asked = [*arguments, *(["--details"] if details else [])]
+        assert main(asked) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        matrix = Matrix(load(place / "out.json"), "copy")
+        assert out == break_even_text.text(matrix, width=80, details=details)
+        assert "\nbreak-even of pgtable, " in out
+        assert main([*asked, "--format", "markdown"]) == 0
+        assert capsys.readouterr().out == break_even_text.markdown(matrix, details=details)
 
 
 def test_operations_and_geometry(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,14 @@ Regions = Annotated[
         " they are always counted: csv and json hold them anyway.",
     ),
 ]
+BreakEven = Annotated[
+    bool,
+    typer.Option(
+        "--break-even",
+        help="Instead of ratios, print at which price of a TLB invalidate strategies tie; with"
+        " --details by mode, and with what sources say that an invalidate costs.",
+    ),
+]
 RelativeTo = Annotated[
     str,
     typer.Option(
@@ -112,6 +120,7 @@ def compare(
     count: Counted = None,
     details: Details = False,
     regions: Regions = False,
+    break_even: BreakEven = False,
     cc: Compiler = "zig",
     relative_to: RelativeTo = "copy",
     jobs: Jobs = None,
@@ -139,7 +148,7 @@ def compare(
     _check_places(json, save_baseline)
     if limit and not baseline:
         raise ZsemuError("--limit is about what moved: name a --baseline")
-    show = _show(format, count, details=details, split=regions)
+    show = _show(format, count, details=details, split=regions, break_even=break_even)
     old = baselines.read(baseline) if baseline else None
     labels, base = _strategies(values(strategy), relative_to)
     asked = request(
@@ -219,9 +228,15 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
 
 
 def _show(
-    format: Format, count: Count | None, *, details: bool, split: bool
+    format: Format, count: Count | None, *, details: bool, split: bool, break_even: bool
 ) -> "Callable[[Document, str], None]":
     """Return what prints results and ratios to a strategy; ZsemuError if it could not be."""
+    if break_even:
+        if count or split or format not in _AT_A_GLANCE:
+            raise ZsemuError(
+                "--break-even: a table of its own: leave --count, --regions, csv and json out"
+            )
+        return lambda document, base: _show_break_even(document, base, format, details=details)
     details |= split
     if count and (details or format not in _AT_A_GLANCE):
         raise ZsemuError(f"--count {count}: of the table at a glance alone: leave one of them out")
@@ -242,6 +257,18 @@ def _show_glance(document: "Document", base: str, format: Format, count: Count) 
         emit(glance_text.markdown(matrix, count=count))
     else:
         emit(glance_text.text(matrix, count=count, width=width()))
+
+
+def _show_break_even(document: "Document", base: str, format: Format, *, details: bool) -> None:
+    """Print at which price of a TLB invalidate strategies tie."""
+    from zsemu.reports import break_even_text
+    from zsemu.reports.matrix import Matrix
+
+    matrix = Matrix(document, base)
+    if format == Format.MARKDOWN:
+        emit(break_even_text.markdown(matrix, details=details))
+    else:
+        emit(break_even_text.text(matrix, details=details, width=width()))
 
 
 def _show_details(document: "Document", base: str, format: Format, *, split: bool) -> None:

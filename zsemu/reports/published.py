@@ -37,6 +37,8 @@ class Published:
     ratio: float | None
     use: str = OWN
     """what was measured: one of matrix.USES"""
+    cycles: tuple[int, int] | None = None
+    """of ``one`` and of ``other`` per map and unmap, where the mail gives them"""
 
 
 PUBLISHED: Final = (
@@ -61,6 +63,7 @@ PUBLISHED: Final = (
         "copy",
         "about 1500 and 560 cycles",
         1500 / 560,
+        cycles=(1500, 560),
     ),
     Published(
         "Seth Jennings",
@@ -83,6 +86,7 @@ PUBLISHED: Final = (
         "copy",
         "about 760 and 560 cycles",
         760 / 560,
+        cycles=(760, 560),
     ),
     Published(
         "Minchan Kim",
@@ -105,6 +109,7 @@ PUBLISHED: Final = (
         "copy",
         "947 and 2040 cycles",
         947 / 2040,
+        cycles=(947, 2040),
     ),
     Published(
         "Minchan Kim",
