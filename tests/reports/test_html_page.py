@@ -9,6 +9,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import readme
 from documents import Cost, costing, document, record, shaped
 from pages import Page
 
@@ -16,8 +17,11 @@ from reports.test_property_table import made as properties
 from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest import strategies
 from zsemu.replay.spanning_costs import MODES
+from zsemu.reports import break_even, break_even_text
 from zsemu.reports.findings import findings
 from zsemu.reports.html_page import html
+from zsemu.reports.implied_costs import implied
+from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
 from zsemu.reports.property_table import Measured
 from zsemu.reports.published import CAVEAT, PUBLISHED
@@ -249,7 +253,9 @@ def test_charts() -> None:
         for maps in ("all maps", "spanning maps"):
             label = f"made: {maps}: {count} of map + access + unmap, ratio to copy"
             assert any(one.startswith(label) for one in labels)
-    assert len(labels) == 12
+    prices = [one for one in labels if "what a TLB invalidate may" in one]
+    assert len(prices) == 2 * 2  # copy and mine.c invalidate more than another
+    assert len(labels) == 12 + len(prices)
     assert "#767676" not in text and "currentColor" in text
 
 
@@ -261,6 +267,47 @@ def test_crossovers() -> None:
     found, _ = page(replace(document(), records=tuple(shaped(rows))))
     (table,) = [t for t in found.tables if (t.heading, t.caption) == ("Crossovers", "reads, bytes")]
     assert table.rows == [["below", "beyond", "arm"], ["swap", "copy", "50 %"]]
+
+
+def test_break_even() -> None:
+    """The cells are those of the text, which are computed again from the JSON in its own tests."""
+    matrix = Matrix(document())
+    found, _ = usual()
+    for scope in break_even.scopes(matrix):
+        for glance in break_even_text.tables(matrix, scope):
+            title = "Break-even: what a TLB invalidate may cost"
+            rows = found.table(title, glance.title)
+            assert list(rows) == list(glance.rows)
+            for name, cells in glance.rows.items():
+                texts = [" / ".join(cell.figures) for cell in cells]
+                assert list(rows[name].values()) == texts
+    (table,) = [t for t in found.tables if t.heading == "What sources say that an invalidate costs"]
+    assert [row[0] for row in table.rows[1:]] == [one.letter for one in INVALIDATE_COSTS]
+    for row, one in zip(table.rows[1:], INVALIDATE_COSTS, strict=True):
+        assert row[1:] == [
+            f"{one.said} {one.kind}",
+            f"{', '.join(one.archs)}: {one.what}",
+            one.machine,
+            f"{one.source} {one.date}",
+        ]
+
+
+def test_what_the_mails_imply() -> None:
+    _, text = usual()
+    heading = "What the cycles of July 2012 imply"
+    assert heading not in text
+    made = readme.results("zsmapbench")
+    found, _ = page(made)
+    (table,) = [t for t in found.tables if t.heading == heading]
+    for row, one in zip(table.rows[1:], implied(Matrix(made)), strict=True):
+        assert one.mail.said in row[1]
+        assert row[2:] == [f"{one.rate:.1f}", f"{one.tie:.0f}", f"{one.cost:.0f}"]
+
+
+def test_nothing_to_break_even() -> None:
+    cells = {"copy": Cost(bytes=(40, 40)), "sg": Cost(bytes=(30, 30))}
+    _, text = page(costing({"arm": cells}))
+    assert "Break-even" not in text
 
 
 def test_properties() -> None:

@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 from documents import MAPS, Cost, costing, document, shaped
 
+from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
-from zsemu.reports.plot_files import all_plots, cost_plots, ratio_plots, traffic_plots, write
+from zsemu.reports.plot_files import (
+    all_plots,
+    break_even_plots,
+    cost_plots,
+    ratio_plots,
+    traffic_plots,
+    write,
+)
 from zsemu.results.document import dumps, loads
 
 NAMES = [
@@ -21,6 +29,11 @@ NAMES = [
     "out-arm-read-bytes",
     "out-x86_64-read-instructions",
     "out-arm-read-instructions",
+    # By the counts that are made up, copy and mine.c invalidate more than pgtable.
+    "out-x86_64-read-break-even-copy",
+    "out-arm-read-break-even-copy",
+    "out-x86_64-read-break-even-mine.c",
+    "out-arm-read-break-even-mine.c",
     "out-x86_64-regions-map-access-unmap",
     "out-arm-regions-map-access-unmap",
     "out-x86_64-regions-map-unmap",
@@ -54,6 +67,23 @@ def test_broken_cells_are_in_none() -> None:
         dots, crosses = (plot.chart["layer"][i]["data"]["values"] for i in (2, 3))
         assert [one["arch"] for one in dots if one["strategy"] == "mine.c"] == ["x86_64"]
         assert crosses == [{"strategy": "mine.c", "arch": "arm", "one": 1}]
+
+
+def test_prices_are_in_the_unit_of_the_architecture() -> None:
+    """With the bands of its own invalidate: of x86 in bytes, of others in instructions."""
+    plots = {plot.name: plot for plot in break_even_plots(Matrix(document(), name="out"))}
+    for arch, letters, count in (("x86_64", "ABCDE", "bytes"), ("arm", "F", "instructions")):
+        plot = plots[f"out-{arch}-read-break-even-mine.c"]
+        bands = plot.chart["layer"][0]["data"]["values"]
+        assert "".join(band["letter"] for band in bands) == letters
+        assert plot.subtitle.startswith(f"{count} that cost what")
+        rate = 4 * 1632 / 560 if count == "bytes" else 1
+        known = {one.letter: one for one in INVALIDATE_COSTS}
+        for band in bands:
+            least, most = known[band["letter"]].cycles
+            assert (band["least"], band["most"]) == pytest.approx((least * rate, most * rate))
+    broken = Matrix(document(broken=True), name="out")
+    assert not any("arm" in one.name and "mine.c" in one.name for one in break_even_plots(broken))
 
 
 def test_ratios_are_those_of_the_document() -> None:

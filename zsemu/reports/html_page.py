@@ -18,9 +18,11 @@ from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
-from zsemu.reports import charts, notes, plot_files
+from zsemu.reports import break_even, break_even_text, charts, notes, plot_files
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
 from zsemu.reports.heat_table import heat_table
+from zsemu.reports.implied_costs import implied
+from zsemu.reports.invalidate_costs import CLOCKS, INVALIDATE_COSTS, RATES
 from zsemu.reports.kernel_text import other_maps
 from zsemu.reports.matrix import INSTRUCTIONS, SCOPE_NAMES, USES, Matrix, Measure
 from zsemu.reports.property_table import Measured
@@ -54,6 +56,7 @@ OF_RUN: Final = (
     Chapter("findings", "Other findings", folded=True),
     Chapter("fewest", "Fewest, by every measure", folded=True, needs="comparisons"),
     Chapter("boundary", "Cost by where the page ends", needs="boundary"),
+    Chapter("break-even", "Break-even: what a TLB invalidate may cost", needs="break_even"),
     Chapter("regions", "Traffic by region", needs="regions"),
     Chapter("strategies", "The strategies", folded=True),
     Chapter("figures", "All figures", folded=True),
@@ -87,6 +90,9 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
         "properties": property_table(measured.properties) if measured else None,
         "checked_by": measured.provenance if measured else "",
         "published": [_published(one, runs) for one in PUBLISHED],
+        "invalidate_costs": INVALIDATE_COSTS,
+        "clocks": CLOCKS,
+        "bytes_per_cycle": RATES[BYTES],
         "caveat": CAVEAT,
         "not_cycles": NOT_CYCLES,
         "limits": LIMITS.removeprefix("Limits: "),
@@ -135,6 +141,14 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
         "by_scope": by_scope,
         "boundary": [_figure(plot) for plot in plot_files.cost_plots(matrix)],
         "crossings": list(_crossings(matrix)),
+        "break_even": [
+            table
+            for scope in break_even.scopes(matrix)
+            for table in break_even_text.tables(matrix, scope)
+        ],
+        "prices": break_even_text.definitions(matrix),
+        "price_plots": [_figure(plot) for plot in plot_files.break_even_plots(matrix)],
+        "implied": implied(matrix),
         "regions": [_figure(plot) for plot in plot_files.traffic_plots(matrix)],
         "tables": tables(document, matrix.base),
         "trouble": trouble,

@@ -11,9 +11,12 @@ from zsemu.counts import REGIONS
 from zsemu.paths import replacing
 from zsemu.replay.spanning_costs import MODES
 from zsemu.reports import charts
+from zsemu.reports.break_even import PriceCurve, price_curve, unit, windows
+from zsemu.reports.break_even_chart import Band, break_even_chart
 from zsemu.reports.cost_chart import cost_chart
 from zsemu.reports.cost_curves import cost_curves, crossings
 from zsemu.reports.findings import COUNTS
+from zsemu.reports.invalidate_costs import INVALIDATE_COSTS, RATES
 from zsemu.reports.matrix import SCOPE_NAMES, USES, WHOLE, Matrix, Measure
 from zsemu.reports.ratio_chart import RatioRow, ratio_chart
 from zsemu.reports.traffic_chart import TrafficBar, traffic_chart
@@ -38,10 +41,11 @@ class Plot:
 
 
 def all_plots(matrix: Matrix) -> Iterator[Plot]:
-    """Yield the plots of ratios, of costs by where the page ends, and of traffic."""
+    """Yield the plots of ratios, of costs by where the page ends, of break-even, and of traffic."""
     for count in COUNTS:
         yield from ratio_plots(matrix, count)
     yield from cost_plots(matrix)
+    yield from break_even_plots(matrix)
     yield from traffic_plots(matrix)
 
 
@@ -90,6 +94,44 @@ def cost_plots(matrix: Matrix) -> Iterator[Plot]:
                     curves, crossings(curves), matrix.strategies, title=title, subtitle=subtitle
                 )
                 yield Plot(_name(matrix.name, arch, mode, count), title, subtitle, chart)
+
+
+def break_even_plots(matrix: Matrix) -> Iterator[Plot]:
+    """Yield a plot of break-even prices for each strategy that invalidates, mode and architecture.
+
+    Prices are in the unit of the architecture. Where all slots are of about one size, there is
+    nothing to plot.
+    """
+    for more in windows(matrix):
+        for mode in MODES:
+            for arch in matrix.archs:
+                curves = _price_curves(matrix, arch, more, mode)
+                if not any(len(curve.size) > 1 for curve in curves.values()):
+                    continue
+                count = unit(arch)
+                title = f"{arch}, {_trace(matrix)}: {more} in {mode}s"
+                subtitle = f"{count} that cost what a TLB invalidate may; letters: sources"
+                bands = [
+                    Band(one.letter, *(RATES[count] * cycles for cycles in one.cycles))
+                    for one in INVALIDATE_COSTS
+                    if arch in one.archs
+                ]
+                size = matrix.document.records[0].page_size
+                chart = break_even_chart(
+                    curves, bands, matrix.strategies, size, title=title, subtitle=subtitle
+                )
+                name = _name(matrix.name, arch, mode, "break-even", more)
+                yield Plot(name, title, subtitle, chart)
+
+
+def _price_curves(matrix: Matrix, arch: str, more: str, mode: str) -> dict[str, PriceCurve]:
+    """Return the curve of each strategy that one with more invalidates has a price with."""
+    one = matrix.records.get((arch, more))
+    found = {}
+    for record in _records(matrix, arch):
+        if one and (curve := price_curve(one, record, unit(arch), mode)):
+            found[record.strategy] = curve
+    return found
 
 
 def traffic_plots(matrix: Matrix) -> Iterator[Plot]:
