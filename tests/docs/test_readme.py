@@ -16,6 +16,9 @@ from readme import PAGES, README, REFERENCE, kept, ratios, records, rendered, re
 from zsemu.cli.app import app
 from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import names as target_names
+from zsemu.reports.implied_costs import implied
+from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
+from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document
 from zsemu.runs.compare import run, single
 from zsemu.runs.request import Request
@@ -51,13 +54,14 @@ def test_figures_are_those_of_the_results() -> None:
 
 def words(text: str) -> str:
     """Return what is left of a table without its figures, and of a text without spaces."""
-    return re.sub(r"[\d.*x\s-]", "", re.sub(r"sha256 \w+", "sha256", text))
+    return re.sub(r"[\d.*x<\s-]", "", re.sub(r"sha256 \w+", "sha256", text))
 
 
 @pytest.mark.parametrize(
     ("page", "command"),
     [
         (README, "compare --trace sqlite-lzo-rle"),
+        (REFERENCE, "compare --trace sqlite-lzo-rle --break-even"),
         (README, "compare --trace sqlite-lzo-rle --arch aarch64 --details"),
         (REFERENCE, "compare --trace sqlite-lzo-rle --arch x86_64 --details"),
     ],
@@ -180,6 +184,42 @@ def test_what_the_text_says_of_the_exchanges() -> None:
                 for name in ("pgtable", "readwrite", "sg")
             }
             assert max(with_access.values()) < 1.06 * min(with_access.values())
+
+
+def test_what_must_have_been_true_in_july_2012() -> None:
+    """The figures in the text of the front page, and what it concludes from them."""
+    words = " ".join(FRONT.split())
+    found = {one.mail.platform: one for one in implied(Matrix(results("zsmapbench")))}
+    guest, x86, pi = (
+        found[platform]
+        for platform in ("x86, KVM guest (cover letter)", "x86, bare metal", "Raspberry Pi, ARMv6")
+    )
+    exits = next(one for one in INVALIDATE_COSTS if "exit to KVM" in one.what)
+    for says in (
+        f"On x86, `copy` loaded and stored {x86.rate:.1f} bytes in a cycle.",
+        f"if an invalidate had cost less than {x86.tie:.0f} cycles. It must have cost"
+        f" {x86.cost:.0f} on bare metal, and {guest.cost:.0f} in the KVM guest.",
+        f"On the Raspberry Pi, `copy` moved {pi.rate:.1f} bytes in a cycle.",
+        f"an invalidate cost less than {pi.tie:.0f} cycles: it must have cost {pi.cost:.0f}.",
+        f"an invalidate cost {pi.cost / x86.cost:.1f} times as many cycles on the Raspberry Pi",
+        f"copying a byte took {x86.rate / pi.rate:.1f} times as many:",
+        f"measured at {exits.said} on a CPU of that time. An invalidate of {guest.cost:.0f} cycles",
+    ):
+        assert says in words
+    assert guest.cost > x86.cost > x86.tie and pi.cost < pi.tie
+    assert guest.cost < exits.least / 2
+
+
+def test_break_even_by_hand() -> None:
+    """The figures of the example are those that the front page shows, and give the price shown."""
+    spanning = readme.costs("sqlite-lzo-rle", "aarch64").partition("spanning maps")[2]
+    cells = {line.split()[0]: line.split() for line in spanning.split("\n")[3:] if line}
+    more, fewer, tlb = cells["pgtable"], cells["copy-modes"], float(cells["pgtable"][6])
+    assert f"`pgtable` executes {more[7]} instructions per spanning map" in WORDS
+    assert f"and `copy-modes` {fewer[7]}" in WORDS and f"has {tlb:.2f} invalidates" in WORDS
+    for place, digits in ((7, 2), (9, 0)):
+        price = (float(fewer[place]) - float(more[place])) / tlb
+        assert f"({fewer[place]} - {more[place]}) / {tlb:.2f} = {price:.{digits}f}" in WORDS
 
 
 def test_the_example_is_a_strategy(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ import fidelity
 from readme import kept
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
-from zsemu.reports import glance_text, plot_files
+from zsemu.reports import break_even_text, glance_text, plot_files
 from zsemu.reports.details_text import text
+from zsemu.reports.implied_costs import implied
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document, Record
 
@@ -79,6 +80,26 @@ def glance(trace: str) -> str:
     return glance_text.text(Matrix(results(trace), "copy"), count="bytes", width=80)
 
 
+def break_even(trace: str) -> str:
+    """Return what ``zsemu compare --break-even`` prints."""
+    return break_even_text.text(Matrix(results(trace), "copy"), width=80, details=False)
+
+
+def implied_costs(trace: str) -> str:
+    """Return what the mails' cycles imply with the bytes of a trace, a row for each mail."""
+    rows = [("cycles", "pgtable", "copy", "bytes/cycle", "tie", "invalidate")]
+    for one in implied(Matrix(results(trace))):
+        assert one.mail.cycles and (one.mail.one, one.mail.other) == ("pgtable", "copy")
+        mine, other = map(str, one.mail.cycles)
+        figures = (f"{one.rate:.1f}", f"{one.tie:.0f}", f"{one.cost:.0f}")
+        rows.append((one.mail.platform, mine, other, *figures))
+    wide = max(len(row[0]) for row in rows)
+    return "".join(
+        f"{platform:{wide}} {mine:>8} {other:>5} {rate:>12} {tie:>5} {cost:>11}\n"
+        for platform, mine, other, rate, tie, cost in rows
+    )
+
+
 def by_mode(trace: str, scope: str) -> str:
     """Return ratios to copy of every strategy on every architecture, for one scope."""
     cells = records(trace)
@@ -107,6 +128,8 @@ def by_mode(trace: str, scope: str) -> str:
 
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "glance": lambda: glance("sqlite-lzo-rle"),
+    "break-even": lambda: break_even("sqlite-lzo-rle"),
+    "implied": lambda: implied_costs("zsmapbench"),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
     "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),
