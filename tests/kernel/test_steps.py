@@ -195,4 +195,23 @@ def test_what_a_fault_was_about(
     failures = allocator.check(target(arch), mine, allocator.SLOTS).failures
     (failure,) = (one for one in failures if one.check == kind)
     assert re.fullmatch(detail, failure.violation.detail)
-    assert re.match(r"(read|zs_obj_read_begin)\+0x", failure.violation.pc)
+    function = failure.violation.pc.partition("+")[0]
+    chain = [call.partition("+")[0] for call in failure.violation.calls]
+    # Where the compiler has not inlined it.
+    assert [function, *chain] in (["read", "zs_obj_read_begin"], ["zs_obj_read_begin"])
+
+
+def test_the_calls_that_led_to_a_fault(tmp_path: Path) -> None:
+    helper = (
+        "static __attribute__((noinline)) void deep(int *at)\n{\n\t*(volatile int *)at = 1;\n}\n"
+    )
+    text = ALLOCATOR.read_text()
+    begin = text.index("static void *read(")
+    text = text[:begin] + helper + text[begin:]
+    path = compiled(tmp_path, "riscv64", text.replace(SHORT, f"deep((int *)16);\n\t\t{SHORT}"))
+    mine = strategy(str(path))
+    assert isinstance(mine, KernelStrategy)
+    (failure,) = allocator.check(target("riscv64"), mine, allocator.SLOTS).failures
+    assert failure.violation.pc.startswith("deep+0x")
+    assert failure.violation.calls
+    assert failure.violation.calls[-1].startswith("zs_obj_read_begin+0x")

@@ -146,20 +146,32 @@ def _beginnings(facts: KernelFacts, some: list[Step], violation: Violation) -> I
     yield some[: until[-1]] if violation.operation + 2 == len(until) else some
 
 
+def _stopped(
+    facts: KernelFacts, some: Sequence[Step], order: int, violation: Violation
+) -> Violation:
+    """Return the last violation of a run with the calls that led there, if it has ended the run."""
+    calls = steps.calls(facts, some, order)
+    image, own = facts.linked.image, facts.linked.own
+    symbol = image.symbols.get(violation.pc.partition("+")[0])
+    if violation.kind in violations.ENDS and symbol and symbol.address not in own:
+        called = steps.caller(facts, some, order)
+        if called:
+            pc, instruction = called
+            detail = f"{violation.detail}, in a stand-in: {violation.pc}"
+            violation = replace(violation, detail=detail, pc=pc, instruction=instruction)
+            calls = calls[calls.index(pc) + 1 :] if pc in calls else calls
+    return replace(violation, calls=calls)
+
+
 def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) -> list[Violation]:
     """Return violations that name instructions of the object.
 
-    The first wrong byte names the store that made it wrong; a stop in a stand-in, the call of it.
+    The first wrong byte names the store that made it wrong; a stop in a stand-in, the call of it;
+    and what ended the run, the chain of calls that led there.
     """
-    image, own = facts.linked.image, facts.linked.own
     found = list(done.violations)
-    for number, one in enumerate(found):
-        symbol = image.symbols.get(one.pc.partition("+")[0])
-        if one.kind in violations.ENDS and symbol and symbol.address not in own:
-            called = steps.caller(facts, some, order)
-            if called:
-                detail = f"{one.detail}, in a stand-in: {one.pc}"
-                found[number] = replace(one, detail=detail, pc=called[0], instruction=called[1])
+    if found and found[-1].kind in (*violations.ENDS, violations.ALLOCATOR):
+        found[-1] = _stopped(facts, some, order, found[-1])
     at = next((n for n, one in enumerate(found) if one.kind == violations.WRONG_BYTES), None)
     if at is None:
         return found

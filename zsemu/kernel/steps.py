@@ -20,7 +20,7 @@ there are only so many pages left. The page order is the seed by which page fram
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from zsemu.errors import ZsemuError
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE
+from zsemu.kernel.call_chain import CallChain
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import Kind
 from zsemu.kernel.judgement import Judge
@@ -198,6 +199,12 @@ class _Run(KernelRun):
         """Return the pc of the object's call into what runs beside it, once watch() is called."""
         return self.judge.call(self._behind) if self._behind else None
 
+    def hook_code(self, callback: Callable[[unicorn.Uc, int, int, object], None]) -> None:
+        """Call back before every instruction, which is slow."""
+        for machine in (self._fast, self._slow):
+            machine.uc.hook_add(unicorn.UC_HOOK_CODE, callback)
+            machine.uc.ctl_flush_tb()
+
     def watch(self, address: int) -> None:
         """Find out which instruction of the object stores last into a byte of the linear map.
 
@@ -268,6 +275,16 @@ def caller(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, 
     if one.go() or (call := one.last_call()) is None:
         return None
     return one.judge.place(call), facts.linked.image.disassemble(call)
+
+
+def calls(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, ...]:
+    """Return which calls led to where the guest could not go on, the innermost first.
+
+    They are places as violations have them; none if the guest got through all steps.
+    """
+    one, chain = _Run(facts, steps, order), CallChain(facts.linked.image)
+    one.hook_code(chain.code)
+    return () if one.go() else tuple(map(one.judge.place, chain.pcs))
 
 
 # Text.
