@@ -13,7 +13,6 @@ access. Below that price the strategy with more invalidates is ahead. If the pri
 other is ahead at any price.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,14 +67,6 @@ def windows(matrix: Matrix) -> list[str]:
             for one in matrix.intact
         )
     ]
-
-
-def pairs(matrix: Matrix) -> Iterator[tuple[str, str]]:
-    """Yield each strategy that invalidates with each other one, the former first."""
-    for more in windows(matrix):
-        for fewer in matrix.strategies:
-            if fewer != more:
-                yield more, fewer
 
 
 def of_cell(

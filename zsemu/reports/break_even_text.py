@@ -32,7 +32,7 @@ NOTHING: Final = (
 _MORE: Final = "More: --details (each mode, and what sources say that an invalidate costs)."
 
 
-def shown_price(price: float | None) -> str:
+def _shown_price(price: float | None) -> str:
     """Return a price as text: whole, or BELOW."""
     if price is None:
         return _NONE
@@ -47,7 +47,7 @@ def tables(matrix: Matrix, scope: str) -> list[Glance]:
             fewer: [
                 Cell(
                     tuple(
-                        shown_price(of_cell(matrix, arch, more, fewer, count, scope))
+                        _shown_price(of_cell(matrix, arch, more, fewer, count, scope))
                         for count in COUNTS
                     ),
                     broken=any(
@@ -100,7 +100,7 @@ def _per_map(matrix: Matrix, name: str) -> str:
     return span([f"{mean:.4g}" for mean in means])
 
 
-def sources() -> list[str]:
+def _sources() -> list[str]:
     """Say what sources say that an invalidate costs, a line each."""
     return [
         f"{listed(one.archs)}: {one.said} ({one.kind}): {one.what}. {one.machine}."
@@ -109,7 +109,7 @@ def sources() -> list[str]:
     ]
 
 
-def implied_lines(matrix: Matrix) -> list[str]:
+def _implied_lines(matrix: Matrix) -> list[str]:
     """Say what the mails' cycles imply, a line each; nothing without read-write maps."""
     return [
         f"{one.mail.who}, {one.mail.date}, {one.mail.platform} ({one.mail.said}): at"
@@ -123,9 +123,9 @@ def _published(matrix: Matrix) -> list[str]:
     lines = [
         f"Published costs of an invalidate. 1 ns is {CLOCKS[0]} to {CLOCKS[1]} cycles at"
         f" {CLOCKS[0]} to {CLOCKS[1]} GHz:",
-        *sources(),
+        *_sources(),
     ]
-    if mails := implied_lines(matrix):
+    if mails := _implied_lines(matrix):
         lines += [
             "What cycles that were measured in 2012 imply, with the bytes of this run:",
             *mails,
