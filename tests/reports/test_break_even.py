@@ -183,7 +183,10 @@ def test_nothing_invalidates() -> None:
         text(Matrix(made), width=200, details=False),
         markdown(Matrix(made), details=True),
     ):
-        assert NOTHING in page and "break-even of" not in page
+        assert NOTHING in page and "break-even of" not in page and "--details" not in page
+    cells = {"copy": Cost(bytes=(40, 40)), "sg": None}
+    page = text(Matrix(costing({"arm": cells})), width=200, details=False)
+    assert NOTHING in page and "\nBROKEN: sg on arm: fault\n" in page
 
 
 def test_a_broken_cell() -> None:

@@ -139,15 +139,18 @@ def _shown(matrix: Matrix, *, details: bool) -> Iterator[Glance]:
 
 
 def _below(matrix: Matrix, *, details: bool) -> list[str]:
-    integrity, lines = integrity_lines(matrix), definitions(matrix)
+    """Say what stands below the tables; where there are none, why."""
+    integrity = integrity_lines(matrix)
+    if not any(tables(matrix, scope) for scope in scopes(matrix)):
+        return [*integrity, NOTHING]
+    lines = definitions(matrix)
     if not matrix.broken:
         lines[0] = f"{integrity.pop()} {lines[0]}"
     return [*integrity, *lines, *(_published(matrix) if details else [])]
 
 
-def _made_by(matrix: Matrix, *, details: bool) -> list[str]:
-    more = [] if details else [_MORE]
-    return [provenance_in_short(matrix.document), NOT_CYCLES, *more]
+def _made_by(matrix: Matrix, *, more: bool) -> list[str]:
+    return [provenance_in_short(matrix.document), NOT_CYCLES, *([_MORE] if more else [])]
 
 
 def text(matrix: Matrix, *, width: int, details: bool) -> str:
@@ -156,9 +159,9 @@ def text(matrix: Matrix, *, width: int, details: bool) -> str:
     shown = list(_shown(matrix, details=details))
     for one in shown:
         lines += [one.title, *blocks(one, width)]
-    below = _below(matrix, details=details) if shown else [NOTHING]
-    made = wrapped(_made_by(matrix, details=details), width, most=MOST)
-    return "\n".join([*lines, wrapped(below, width), made, ""])
+    below = wrapped(_below(matrix, details=details), width)
+    made = wrapped(_made_by(matrix, more=bool(shown) and not details), width, most=MOST)
+    return "\n".join([*lines, below, made, ""])
 
 
 def markdown(matrix: Matrix, *, details: bool) -> str:
@@ -167,6 +170,6 @@ def markdown(matrix: Matrix, *, details: bool) -> str:
     shown = list(_shown(matrix, details=details))
     for one in shown:
         lines += [*markdown_blocks(one), ""]
-    below = _below(matrix, details=details) if shown else [NOTHING]
-    below += _made_by(matrix, details=details)
+    made = _made_by(matrix, more=bool(shown) and not details)
+    below = [*_below(matrix, details=details), *made]
     return "\n".join([*lines, *(f"- {escaped(line)}" for line in below), ""])
