@@ -72,7 +72,7 @@ def import_(
 ) -> None:
     """Import the text of a recording, and say what was mended and dropped.
 
-    Example: perf script | zsemu trace import - -o mine.npz --kernel 6.1
+    Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
     """
     from zsemu.traces import file as trace_file
     from zsemu.traces import importer
