@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a compiler says about its structures and enumerations: read from DWARF by pyelftools."""
 
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+
+from zsemu.guest.compiler import zig
 
 Die = Any
 """elftools.dwarf.die.DIE, which has no type information"""
@@ -84,3 +87,12 @@ def members(struct: np.dtype[np.void]) -> dict[str, tuple[int, int]]:
     """Return offset and size of each field of a NumPy structure, as Types.structs has them."""
     assert struct.fields
     return {name: (entry[1], entry[0].itemsize) for name, entry in struct.fields.items()}
+
+
+def compiled(text: str, folder: Path) -> Types:
+    """Compile C code for this machine, in a folder, and return its types."""
+    file, binary = folder / "macros.c", folder / "macros.o"
+    file.write_text(text)
+    command = [*zig(), "cc", "-g", "-fPIC", "-c", str(file), "-o", str(binary)]
+    subprocess.run(command, check=True)
+    return read(binary)

@@ -2,7 +2,6 @@
 """Structures and numbers of the native hooks: as Python has them, against the compiler's DWARF."""
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from zsemu import counts
 from zsemu.counts import TLB_KINDS
 from zsemu.guest import hook_structures, hooks, image, structures
-from zsemu.guest.compiler import zig
 from zsemu.guest.hook_structures import NativeHooks
 from zsemu.guest.strategies import PROMISES
 
@@ -37,11 +35,7 @@ int rest = COLUMNS;
 
 def compiled(folder: Path) -> dwarf.Types:
     """Return the types of the hooks as they lie in hooks.SOURCES."""
-    file, binary = folder / "macros.c", folder / "macros.o"
-    file.write_text(MACROS % (hooks.SOURCES / "hooks.c"))
-    command = [*zig(), "cc", "-g", "-fPIC", "-c", str(file), "-o", str(binary)]
-    subprocess.run(command, check=True)
-    return dwarf.read(binary)
+    return dwarf.compiled(MACROS % (hooks.SOURCES / "hooks.c"), folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,12 @@
 """Structures and numbers of the native search: as Python has them, against the compiler's DWARF."""
 
 import ctypes
-import subprocess
 from pathlib import Path
 
 import dwarf
 import pytest
 
 from zsemu.guest import image
-from zsemu.guest.compiler import zig
 from zsemu.race import machine
 from zsemu.race import native_structures as ours
 from zsemu.race.native_structures import NativeCpu, NativeRace
@@ -30,11 +28,7 @@ enum end an_end; enum mode a_mode; enum class a_class; struct step a_step;
 
 
 def compiled(folder: Path, header: Path) -> dwarf.Types:
-    file, binary = folder / "macros.c", folder / "macros.o"
-    file.write_text(_MACROS % header)
-    command = [*zig(), "cc", "-g", "-fPIC", "-c", str(file), "-o", str(binary)]
-    subprocess.run(command, check=True)
-    return dwarf.read(binary)
+    return dwarf.compiled(_MACROS % header, folder)
 
 
 @pytest.fixture(scope="module")

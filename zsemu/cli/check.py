@@ -2,12 +2,12 @@
 """zsemu check: whether strategies can be trusted, on every architecture."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from zsemu.cli.formats import Format, written
 from zsemu.cli.options import (
     Archs,
     Compiler,
@@ -17,24 +17,15 @@ from zsemu.cli.options import (
     page_sizes,
     values,
 )
-from zsemu.cli.terminal import emit, note, width
+from zsemu.cli.terminal import emit, note
 
 FAILED: Final = 1
 
 
 if TYPE_CHECKING:
-    from zsemu.check.findings import Findings, Request, Result
+    from zsemu.check.findings import Result
     from zsemu.guest.strategies import Strategy
     from zsemu.guest.targets import Target
-
-
-class Format(StrEnum):
-    """How the findings are written."""
-
-    TEXT = "text"
-    JSON = "json"
-    KTAP = "ktap"
-    JUNIT = "junit"
 
 
 Named = Annotated[
@@ -120,6 +111,7 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
+    from zsemu.reports import check_text
     from zsemu.runs import doctor
     from zsemu.runs.check import run
     from zsemu.runs.request import label
@@ -143,7 +135,7 @@ def check(
         first = _First(fail_fast, format == Format.TEXT)
         jobs = jobs or os.cpu_count() or 1
         findings = run(request, jobs=jobs, watch=watch, failed=first.heard)
-    emit(_written(findings, request, format))
+    emit(written(check_text, findings, request, format))
     if not findings.passed:
         raise typer.Exit(FAILED)
 
@@ -181,19 +173,6 @@ def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Str
     if len(kernels) == len(named):
         chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
     return chosen, named
-
-
-def _written(findings: "Findings", request: "Request", format: Format) -> str:
-    from zsemu.reports import check_text
-
-    if format == Format.TEXT:
-        return check_text.text(findings, request, width=width())
-    write = {
-        Format.JSON: check_text.as_json,
-        Format.KTAP: check_text.ktap,
-        Format.JUNIT: check_text.junit,
-    }[format]
-    return write(findings, request)
 
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:

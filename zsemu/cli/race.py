@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from zsemu.cli.check import Format
+from zsemu.cli.formats import Format, written
 from zsemu.cli.options import Archs, Compiler, Jobs, complete_strategy, values
 from zsemu.cli.terminal import emit, note, width
 from zsemu.errors import ZsemuError
@@ -18,7 +18,7 @@ INTERRUPTED: Final = 128 + signal.SIGINT
 if TYPE_CHECKING:
     from zsemu.guest.strategies import Strategy
     from zsemu.guest.targets import Target
-    from zsemu.race.findings import Findings, Request
+    from zsemu.race.findings import Request
 
 Named = Annotated[
     list[str] | None,
@@ -94,6 +94,7 @@ def race(
     """
     from zsemu.cli.progress import bar
     from zsemu.race.findings import Request, Wanted
+    from zsemu.reports import race_text
     from zsemu.runs import doctor
     from zsemu.runs.race import run
     from zsemu.runs.request import label
@@ -113,7 +114,7 @@ def race(
     doctor.ensure(chosen)
     with bar() as watch:
         findings = run(request, jobs=jobs or os.cpu_count() or 1, watch=watch)
-    emit(_written(findings, request, format))
+    emit(written(race_text, findings, request, format))
     if findings.left_out:
         note("zsemu: interrupted; --resume goes on where it stopped\n")
         raise typer.Exit(INTERRUPTED)
@@ -148,16 +149,3 @@ def _show(request: "Request", scene: str, schedule: str) -> None:
     emit("\n".join([*explain(replayed, again, width()), ""]))
     if replayed.violation is not None:
         raise typer.Exit(FAILED)
-
-
-def _written(findings: "Findings", request: "Request", format: Format) -> str:
-    from zsemu.reports import race_text
-
-    if format == Format.TEXT:
-        return race_text.text(findings, request, width=width())
-    write = {
-        Format.JSON: race_text.as_json,
-        Format.KTAP: race_text.ktap,
-        Format.JUNIT: race_text.junit,
-    }[format]
-    return write(findings, request)
