@@ -76,24 +76,34 @@ class _Shrinking:
         self._strategy, self._check, self._seed, self._cc = strategy, check, seed, cc
         self._budget = Budget(_RUNS, _OPERATIONS)
         self._cases: list[list[str]] = []
+        self._again: dict[tuple[str, int], Violation | None] = {}
+        """by architecture and case: what fails the check there"""
+        self._images: dict[tuple[str, int], Image] = {}
+        """by architecture and page size"""
 
     def run(self, failed: Sequence[Failed]) -> list[list[Failure]]:
         return [self._known(one) or self._own(one) for one in failed]
 
     def _known(self, one: Failed) -> list[Failure]:
         """Return the failure if a case that another suite gave shows it here, too."""
-        for case in self._cases[:_CASES]:
-            try:
-                builder = script_text.parse(case, one.target, "case")
-            except ZsemuError:
-                continue  # These size classes, or slots, are not there.
-            size = builder.geometry.page_size
-            if not applies(one.target, self._strategy, replace(one.suite, page_size=size)):
-                continue
-            first = firsts(self._violations(self._image(one.target, size), builder))
-            if self._check in first:
-                return [Failure(self._check, first[self._check], case)]
+        for number, case in enumerate(self._cases[:_CASES]):
+            key = (one.target.name, number)
+            if key not in self._again:
+                self._again[key] = self._run_again(case, one.target, one.suite)
+            if violation := self._again[key]:
+                return [Failure(self._check, violation, case)]
         return []
+
+    def _run_again(self, case: list[str], target: Target, suite: Suite) -> Violation | None:
+        """Return what fails the check if a case is run on an architecture."""
+        try:
+            builder = script_text.parse(case, target, "case")
+        except ZsemuError:
+            return None  # These size classes, or slots, are not there.
+        size = builder.geometry.page_size
+        if not applies(target, self._strategy, replace(suite, page_size=size)):
+            return None
+        return firsts(self._violations(self._image(target, size), builder)).get(self._check)
 
     def _own(self, one: Failed) -> list[Failure]:
         """Shrink it by itself, as far as the budget allows."""
@@ -160,8 +170,11 @@ class _Shrinking:
         return one.run().violations
 
     def _image(self, target: Target, page_size: int) -> Image:
-        shift = page_size.bit_length() - 1
-        return Image(build(target, self._strategy, cc=self._cc, page_shift=shift), target)
+        key, shift = (target.name, page_size), page_size.bit_length() - 1
+        if key not in self._images:
+            built = build(target, self._strategy, cc=self._cc, page_shift=shift)
+            self._images[key] = Image(built, target)
+        return self._images[key]
 
 
 def _whole(check: str, violation: Violation, why: str) -> Failure:
