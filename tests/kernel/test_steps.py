@@ -215,3 +215,16 @@ def test_the_calls_that_led_to_a_fault(tmp_path: Path) -> None:
     assert failure.violation.pc.startswith("deep+0x")
     assert failure.violation.calls
     assert failure.violation.calls[-1].startswith("zs_obj_read_begin+0x")
+
+
+@pytest.mark.parametrize("arch", target_names())
+def test_a_fault_in_a_stand_in_names_the_call_of_it(arch: str, tmp_path: Path) -> None:
+    wrong = f"memcpy((void *)16, buffer, bytes);\n\t\t{SHORT}"
+    path = compiled(tmp_path, arch, ALLOCATOR.read_text().replace(SHORT, wrong))
+    mine = strategy(str(path))
+    assert isinstance(mine, KernelStrategy)
+    (failure,) = allocator.check(target(arch), mine, allocator.SLOTS).failures
+    found = failure.violation
+    assert found.detail.startswith("write at 0x10, a null pointer's page, in a stand-in: ")
+    function, *chain = (place.partition("+")[0] for place in (found.pc, *found.calls))
+    assert [function, *chain] in (["read", "zs_obj_read_begin"], ["zs_obj_read_begin"])

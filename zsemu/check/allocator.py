@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from zsemu.check.ddmin import Budget, smallest
 from zsemu.check.findings import Failure, Result, firsts
 from zsemu.check.suites import CHECKS, Suite
+from zsemu.guest import debug_lines
 from zsemu.guest.targets import Target
 from zsemu.kernel import exercise, steps
 from zsemu.kernel.facts import KernelFacts
@@ -154,13 +156,16 @@ def _stopped(
     image, own = facts.linked.image, facts.linked.own
     symbol = image.symbols.get(violation.pc.partition("+")[0])
     if violation.kind in violations.ENDS and symbol and symbol.address not in own:
-        called = steps.caller(facts, some, order)
-        if called:
-            pc, instruction = called
-            detail = f"{violation.detail}, in a stand-in: {violation.pc}"
-            violation = replace(violation, detail=detail, pc=pc, instruction=instruction)
-            calls = calls[calls.index(pc) + 1 :] if pc in calls else calls
-    return replace(violation, calls=calls)
+        by_object = list(dropwhile(lambda pc: pc not in own, calls))
+        if by_object:
+            called, *calls = by_object
+            violation = replace(
+                violation,
+                detail=f"{violation.detail}, in a stand-in: {violation.pc}",
+                pc=debug_lines.where(image, called),
+                instruction=image.disassemble(called),
+            )
+    return replace(violation, calls=tuple(debug_lines.where(image, pc) for pc in calls))
 
 
 def _blamed(facts: KernelFacts, some: Sequence[Step], order: int, done: Done) -> list[Violation]:

@@ -195,10 +195,6 @@ class _Run(KernelRun):
         if (int(state["pages_out"][0]), int(state["objects_out"][0])) != before:
             self.complain(f"zs_malloc() {why} leaks", "allocate")
 
-    def last_call(self) -> int | None:
-        """Return the pc of the object's call into what runs beside it, once watch() is called."""
-        return self.judge.call(self._behind) if self._behind else None
-
     def hook_code(self, callback: Callable[[unicorn.Uc, int, int, object], None]) -> None:
         """Call back before every instruction, which is slow."""
         for machine in (self._fast, self._slow):
@@ -233,7 +229,7 @@ class _Run(KernelRun):
             if pc in text:
                 self._stored = pc
             elif self._behind:
-                self._stored = self.last_call()
+                self._stored = self.judge.call(self._behind)
             elif not buffers:
                 self._stored = None
 
@@ -268,23 +264,14 @@ def culprit(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str,
     return one.judge.place(one.culprit), facts.linked.image.disassemble(one.culprit)
 
 
-def caller(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, str] | None:
-    """Return which call of the object's the guest was in when it could not go on; as culprit()."""
-    one = _Run(facts, steps, order)
-    one.watch(one.memory.virtual(one.memory.pool))
-    if one.go() or (call := one.last_call()) is None:
-        return None
-    return one.judge.place(call), facts.linked.image.disassemble(call)
+def calls(facts: KernelFacts, steps: Sequence[Step], order: int) -> list[int]:
+    """Return the pcs of the calls that led to where the guest could not go on.
 
-
-def calls(facts: KernelFacts, steps: Sequence[Step], order: int) -> tuple[str, ...]:
-    """Return which calls led to where the guest could not go on, the innermost first.
-
-    They are places as violations have them; none if the guest got through all steps.
+    The innermost comes first; there is none if the guest got through all steps.
     """
     one, chain = _Run(facts, steps, order), CallChain(facts.linked.image)
     one.hook_code(chain.code)
-    return () if one.go() else tuple(map(one.judge.place, chain.pcs))
+    return [] if one.go() else chain.pcs
 
 
 # Text.
