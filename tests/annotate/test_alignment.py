@@ -19,7 +19,7 @@ def function(*rows: Row, name: str = "f") -> Function:
         Row(offset, r.text, r.key, r.target, r.place, r.source, r.counts)
         for offset, r in enumerate(rows)
     )
-    return Function(name, placed, Counts(0, 0, 0, 0, 0, 0), {})
+    return Function(name, 0, placed, Counts(0, 0, 0, 0, 0, 0), {})
 
 
 def marks(left: Function | None, right: Function | None) -> str:

@@ -222,6 +222,58 @@ def test_break_even_by_hand() -> None:
         assert f"({fewer[place]} - {more[place]}) / {tlb:.2f} = {price:.{digits}f}" in WORDS
 
 
+def test_what_the_text_says_of_inner_loops() -> None:
+    """Its figures, which are of the kept loops and of the recording, and what it concludes."""
+    spanning = {
+        arch: readme.costs("sqlite-lzo-rle", arch).partition("spanning maps")[2]
+        for arch in ("x86_64", "aarch64")
+    }
+    ratio = {
+        arch: re.search(r"^swap +\S+ (\S+)x +\S+ (\S+)x", text, re.MULTILINE)
+        for arch, text in spanning.items()
+    }
+    x86, aarch64 = ratio["x86_64"], ratio["aarch64"]
+    assert x86 and aarch64
+    cycles, rates, rounds = {}, {}, {}
+    for listing in readme.loops().listings:
+        loop = listing.loops[0]
+        rounds[listing.arch, loop.function] = loop
+        for cpu, each in loop.cycles.items():
+            cycles[listing.arch, cpu, loop.function] = each
+            rates[listing.arch, cpu, loop.function] = loop.rate(cpu)
+    price = [
+        copied / exchanged
+        for (arch, cpu, name), copied in rates.items()
+        if name == "zs_copy" and copied and (exchanged := rates[arch, cpu, "zs_swap"])
+    ]
+    a57 = cycles["aarch64", "cortex-a57", "zs_copy"]
+    assert a57 and rounds["aarch64", "zs_copy"].bytes == 128
+    (x86_swap,) = {
+        each and f"{each / 1000:.2f}"
+        for (arch, _, name), each in cycles.items()
+        if (arch, name) == ("x86_64", "zs_swap")
+    }
+    exchange = rounds["x86_64", "zs_swap"].assembly
+    stores = sum(line.endswith(")") for line in exchange)
+    for says in (
+        f"by LLVM {readme.loops().llvm_mca}.",
+        f"{x86[2]} times the bytes of `copy` on x86_64 with {x86[1]} times the instructions, and"
+        f" {aarch64[2]} times the bytes on aarch64 with {aarch64[1]} times the instructions",
+        f"exchanged takes {min(price):.2f} to {max(price):.2f} times the cycles",
+        f"the loop of `zs_swap` has {len(exchange)} instructions, {stores} of which store a word, and"
+        f" takes {x86_swap} cycles",
+        f"1000 rounds of `zs_copy` take {a57} cycles",
+        f"That is 128 / {a57 / 1000:.3f} = {128 / a57 * 1000:.2f} bytes in a cycle.",
+    ):
+        assert says in WORDS
+    (row,) = re.findall(r"^copy-modes .*$", readme.break_even("sqlite-lzo-rle"), re.MULTILINE)
+    price_of_one = row.split()[5:7]
+    assert (
+        f"on aarch64 where an invalidate costs {price_of_one[0]} instructions, or the time to load"
+        f" and store {price_of_one[1]} bytes"
+    ) in WORDS
+
+
 def test_the_example_is_a_strategy(tmp_path: Path) -> None:
     """As it stands there: it compiles, holds every check, keeps its promises and is compared."""
     found = re.search(r"^```c\n(.*?)^```", FRONT, re.MULTILINE | re.DOTALL)

@@ -5,6 +5,11 @@ The results are ``NAME.json`` beside this file: what is shown (kept.py) of what 
 
     zsemu compare --trace NAME --json NAME.json
 
+The inner loops, and what llvm-mca says of them, are ``loops.json``, a part of what this writes::
+
+    zsemu annotate copy --against swap --arch x86_64,i386,aarch64,arm,riscv64,riscv32
+        --trace sqlite-lzo-rle --mca --format json > loops.json
+
 What kernels' objects cost is measured by ``python -m fidelity``. The plot is ``boundary.svg``, one
 of those that this writes::
 
@@ -15,9 +20,10 @@ of those that this writes::
 A block stands in one of PAGES behind a line ``<!-- readme: BLOCK -->``, with one of BLOCKS.
 """
 
+import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,13 +32,16 @@ from typing import Final
 import fidelity
 
 from readme import kept
+from zsemu.annotate.text_columns import table
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
 from zsemu.reports import break_even_text, glance_text, plot_files
 from zsemu.reports.details_text import text
 from zsemu.reports.implied_costs import implied
 from zsemu.reports.matrix import Matrix
+from zsemu.reports.throughput_table import throughput_table
 from zsemu.results.document import Document, Record
+from zsemu.results.throughput import Throughput, load_all
 
 HERE: Final = Path(__file__).parent
 README: Final = HERE.parent.parent / "README.md"
@@ -43,6 +52,7 @@ PAGES: Final = (README, REFERENCE, KERNELS)
 PLOT: Final = HERE / "boundary.svg"
 PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
 PLOTTED_TRACE: Final = "sqlite-lzo-rle"
+LOOPS: Final = "loops"
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
 )
@@ -100,6 +110,17 @@ def implied_costs(trace: str) -> str:
     )
 
 
+def loops() -> Throughput:
+    """Return what llvm-mca says of the loops of copy and of swap."""
+    return load_all([HERE / f"{LOOPS}.json"])
+
+
+def throughput() -> str:
+    """Return bytes per cycle of copying and exchanging, on every model."""
+    rows = throughput_table(loops()).cells()
+    return "".join(f"{line}\n" for line in table(rows))
+
+
 def by_mode(trace: str, scope: str) -> str:
     """Return ratios to copy of every strategy on every architecture, for one scope."""
     cells = records(trace)
@@ -129,6 +150,7 @@ def by_mode(trace: str, scope: str) -> str:
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "glance": lambda: glance("sqlite-lzo-rle"),
     "break-even": lambda: break_even("sqlite-lzo-rle"),
+    "throughput": throughput,
     "implied": lambda: implied_costs("zsmapbench"),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
@@ -145,6 +167,17 @@ def keep(trace: str, document: Document) -> None:
     with replacing(HERE / f"{trace}.json") as stream:
         stream.write(kept.text(document, plotted=trace == PLOTTED_TRACE).encode())
     results.cache_clear()
+
+
+def keep_loops(found: Throughput) -> None:
+    """Write the inner loops beside this file, one a line."""
+    first, *listings = (
+        json.dumps(part)
+        for part in (found.llvm_mca, *(asdict(listing) for listing in found.listings))
+    )
+    lines = ",\n".join(listings)
+    with replacing(HERE / f"{LOOPS}.json") as stream:
+        stream.write(f'{{"llvm_mca": {first}, "listings": [\n{lines}\n]}}\n'.encode())
 
 
 def plot() -> bytes:

@@ -4,7 +4,8 @@
 The JSON has ``listings[]``, each with the ``counts`` by phase and ``functions[].instructions[]``:
 ``offset`` in the function, ``text``, ``file``, ``line``, ``source``, and what the instruction did.
 For two strategies ``alignment`` gives by function the pairs: ``mark``, and the offsets ``left`` and
-``right``.
+``right``. If llvm-mca was asked, ``llvm_mca`` is its version, and each listing has ``loops[]``
+(zsemu.results.throughput.ModelledLoop).
 """
 
 import json
@@ -12,11 +13,12 @@ import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from zsemu.annotate import alignment_text, listing_text
+from zsemu.annotate import alignment_text, listing_text, loop_text
 from zsemu.annotate.alignment import Functions, by_instruction, name_of, pair_functions
 from zsemu.annotate.listing import Listing, Row
 from zsemu.annotate.text_columns import PLAIN, Line
 from zsemu.counts import LIMITS, PROFILE
+from zsemu.results import throughput
 from zsemu.results.document import Provenance
 
 SCHEMA: Final = 1
@@ -24,7 +26,7 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class Annotation:
-    """One listing or two, and what was replayed for them."""
+    """One listing or two, as JSON any number, and what was replayed for them."""
 
     listings: tuple[Listing, ...]
     subject: str
@@ -34,6 +36,8 @@ class Annotation:
     phases: tuple[str, ...]
     optimisation: str
     provenance: Provenance
+    llvm_mca: str = ""
+    """the version that was asked about the inner loops; empty if none was"""
 
 
 def text(
@@ -49,6 +53,8 @@ def text(
         body = alignment_text.body(left, others[0], functions, width, hot=hot)
     else:
         body = listing_text.body(left, functions, width, hot=hot)
+    if annotation.llvm_mca:
+        body += _loops(annotation, functions, width)
     return [
         *_wrapped(_heading(annotation), width),
         ("", PLAIN),
@@ -56,6 +62,14 @@ def text(
         ("", PLAIN),
         *_wrapped([*_definitions(annotation), LIMITS], width),
     ]
+
+
+def _loops(annotation: Annotation, functions: tuple[str, ...], width: int) -> list[Line]:
+    """Return the tables of inner loops, and what their figures mean."""
+    tables, below = loop_text.tables(annotation.listings, functions)
+    made = f"By llvm-mca {annotation.llvm_mca}. {throughput.DEFINITION}"
+    printed = [(line, PLAIN) for line in [*tables, ""]]
+    return [*printed, *_wrapped([*below, made, throughput.LIMITS], width)]
 
 
 def _wrapped(paragraphs: list[str], width: int) -> list[Line]:
@@ -111,7 +125,7 @@ def as_json(annotation: Annotation, *, functions: tuple[str, ...] = ()) -> str:
 
     For two listings of one architecture, their alignment is added.
     """
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA,
         "provenance": asdict(annotation.provenance),
         "subject": annotation.subject,
@@ -120,11 +134,15 @@ def as_json(annotation: Annotation, *, functions: tuple[str, ...] = ()) -> str:
         "phases": annotation.phases,
         "listings": [_listing(listing, functions) for listing in annotation.listings],
     }
-    left, *others = annotation.listings
-    if others:
-        pairs = pair_functions(left.functions, others[0].functions)
+    if annotation.llvm_mca:
+        document["llvm_mca"] = annotation.llvm_mca
+        for one, listing in zip(document["listings"], annotation.listings, strict=True):
+            one["loops"] = [asdict(loop) for loop in listing.loops]
+    if len(annotation.listings) == 2:
+        left, right = annotation.listings
+        pairs = pair_functions(left.functions, right.functions)
         pairs = [pair for pair in pairs if not functions or name_of(pair) in functions]
-        if left.arch == others[0].arch:
+        if left.arch == right.arch:
             document["alignment"] = {name_of(pair): _aligned(pair) for pair in pairs}
     return json.dumps(document, indent=1) + "\n"
 

@@ -16,6 +16,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.debug_lines import SourceLine, SourceLines
 from zsemu.guest.image import Image, Symbol
 from zsemu.replay.violations import Violation
+from zsemu.results.throughput import ModelledLoop
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Function:
     """A function that ran in the phases that were asked for, all of its instructions in order."""
 
     name: str
+    address: int
     rows: tuple[Row, ...]
     counts: Counts
     phases: dict[str, int]
@@ -92,6 +94,8 @@ class Listing:
     """the counts of all functions, by each phase that was asked for"""
     functions: tuple[Function, ...]
     """in the order of their addresses, those written in assembly last"""
+    loops: tuple[ModelledLoop, ...] = ()
+    """the inner loops of the functions; empty also if llvm-mca was not asked"""
 
     @property
     def title(self) -> str:
@@ -210,6 +214,7 @@ def _function(
     }
     return Function(
         name=symbol.name,
+        address=symbol.address,
         rows=tuple(rows),
         counts=_counts(together.sum(axis=0)),
         phases={phase: number for phase, number in by_phase.items() if number},

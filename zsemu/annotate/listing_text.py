@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write one listing as text: the costs of phases and functions, then instructions and source."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
+from zsemu.annotate import loop_text
 from zsemu.annotate.listing import Counts, Function, Listing
 from zsemu.annotate.text_columns import (
     ALONE,
@@ -19,6 +22,7 @@ from zsemu.annotate.text_columns import (
     table,
 )
 
+_NO_LINES: Final[Mapping[int, list[str]]] = MappingProxyType({})
 _HEADERS = ("loads", "stores", "bytes loaded", "bytes stored")
 
 
@@ -85,17 +89,24 @@ def body(listing: Listing, only: Sequence[str], width: int, *, hot: bool) -> lis
         return lines + _interleaved(layout, every, width)
     for function in functions:
         lines += [("", PLAIN), (_title(function), TITLE), (layout.header(), TITLE)]
-        lines += _interleaved(layout, items(listing, [function]), width)
+        above = loop_text.above(listing, function, width)
+        lines += _interleaved(layout, items(listing, [function]), width, above)
     return lines
 
 
-def _interleaved(layout: Layout, every: Iterable[Item], width: int) -> list[Line]:
-    """Return the instructions, and above each its line of C where that changes."""
+def _interleaved(
+    layout: Layout, every: Iterable[Item], width: int, above: Mapping[int, list[str]] = _NO_LINES
+) -> list[Line]:
+    """Return the instructions, and above each its line of C where that changes.
+
+    ``above`` has other lines to print above an instruction, by its offset.
+    """
     lines: list[Line] = []
     last: object = ()
     for item in every:
         if item.row.place != last and item.source:
             lines.append((cut(item.source, width), SOURCE))
         last = item.row.place
+        lines += [(line, TITLE) for line in above.get(item.row.offset, ())]
         lines.append((layout.line(item, width), item.heat))
     return lines

@@ -52,8 +52,12 @@ Shown = Annotated[
     ),
 ]
 Arch = Annotated[
-    str,
-    typer.Option(metavar="ARCH", help="The architecture.", autocompletion=complete_arch),
+    list[str],
+    typer.Option(
+        metavar="ARCH",
+        help="The architecture; as JSON also several.",
+        autocompletion=complete_arch,
+    ),
 ]
 Against = Annotated[
     str | None,
@@ -106,6 +110,21 @@ ShapeGeometry = Annotated[
         autocompletion=complete_geometry,
     ),
 ]
+Mca = Annotated[
+    bool,
+    typer.Option(
+        "--mca",
+        help="Show, too, what llvm-mca (of Debian's package llvm) says that the inner loops take:"
+        " cycles per 64 bytes, on the CPUs that arch/ARCH/target.toml names.",
+    ),
+]
+McaCpus = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CPU",
+        help="Ask llvm-mca about these CPUs instead, named as by 'llvm-mc -triple=... -mcpu=help'.",
+    ),
+]
 Hot = Annotated[
     bool,
     typer.Option("--hot", help="The hottest instructions first; with --against what differs most."),
@@ -126,6 +145,8 @@ def annotate(
     operations: Operations = None,
     cc: Compiler = "zig",
     hot: Hot = False,
+    mca: Mca = False,
+    mca_cpu: McaCpus = None,
     format: Annotated[Format, typer.Option("--format")] = Format.TEXT,
 ) -> None:
     """Show what each instruction of a strategy did: source and disassembly interleaved.
@@ -150,7 +171,10 @@ def annotate(
     one = parse(shape) if shape else None
     if one and (trace or operations or scope != "total"):
         raise ZsemuError("--shape is one operation: leave out --trace, --operations and --scope")
-    archs, labels = _cells(strategy, arch, against)
+    archs, labels = _cells(strategy, values(arch), against)
+    if format == Format.TEXT and len(archs) * len(labels) > 2:
+        raise ZsemuError("text shows two listings at most: leave some out, or use --format json")
+    models = _models(archs, values(mca_cpu)) if mca or mca_cpu else None
     phases = _phases(values(phase), labels)
     asked = request(
         archs=archs,
@@ -161,8 +185,8 @@ def annotate(
         page_size=page_size,
         cc=cc,
     )
-    listings = _list(asked, one, scope, phases)
-    found = describe(asked, listings, shape=shape, phases=phases)
+    listings = _list(asked, one, scope, phases, models)
+    found = describe(asked, listings, shape=shape, phases=phases, with_loops=models is not None)
     functions = tuple(values(function))
     if format == Format.JSON:
         emit(annotation_text.as_json(found, functions=functions))
@@ -180,8 +204,22 @@ def _phases(named: list[str], strategies: "Mapping[str, Strategy]") -> Sequence[
     return _known("phase", named, there) or STRATEGY_PHASES
 
 
+def _models(archs: Sequence[str], chosen: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the CPUs that llvm-mca is asked about, by architecture."""
+    from zsemu.annotate import llvm_mca
+    from zsemu.guest import targets
+
+    if chosen and len(archs) > 1:
+        raise ZsemuError(f"--mca-cpu {','.join(chosen)}: CPUs of one --arch; here are several")
+    return {arch: llvm_mca.models(targets.target(arch), chosen) for arch in archs}
+
+
 def _list(
-    asked: "Request", shape: "Shape | None", scope: str, phases: Sequence[str]
+    asked: "Request",
+    shape: "Shape | None",
+    scope: str,
+    phases: Sequence[str],
+    models: Mapping[str, Sequence[str]] | None,
 ) -> "tuple[Listing, ...]":
     """Replay and list each cell of a request; exit if one has violations, after saying so."""
     from zsemu.cli.progress import bar
@@ -195,7 +233,7 @@ def _list(
         warn(line)
     doctor.ensure(map(targets.target, asked.archs))
     with bar() as watch:
-        listings = run(asked, shape=shape, scope=scope, phases=phases, watch=watch)
+        listings = run(asked, shape=shape, scope=scope, phases=phases, models=models, watch=watch)
     broken = [listing for listing in listings if not listing.intact]
     for listing in broken:
         first = f"{listing.violation_count} violations, first {listing.violations[0]}"
@@ -214,18 +252,18 @@ def _known(what: str, names: Sequence[str], there: Iterable[str]) -> tuple[str, 
 
 
 def _cells(
-    strategy: str, arch: str, against: str | None
+    strategy: str, archs: list[str], against: str | None
 ) -> "tuple[tuple[str, ...], dict[str, Strategy]]":
-    """Return the architectures and strategies to show: one of each, or two of one of them."""
+    """Return the architectures and strategies to show; ``against`` is one more of either."""
     from zsemu.guest import strategies, targets
     from zsemu.kernel.strategy import strategy as named
     from zsemu.runs.request import label
 
-    targets.target(arch)
+    for arch in archs:
+        targets.target(arch)
     chosen = [named(strategy)]
     if against is None:
-        return (arch,), label(chosen)
-    archs = [arch]
+        return tuple(archs), label(chosen)
     if against in targets.names():
         archs.append(against)
     elif against in strategies.names() or against.endswith((".c", ".o", ".ko")) or "/" in against:
@@ -236,6 +274,6 @@ def _cells(
             f" C file) and no architecture ({', '.join(targets.names())})"
         )
     labels = label(chosen)
-    if len(set(archs)) * len(labels) < 2:
+    if len(set(archs)) < len(archs) or len(set(archs)) * len(labels) < 2:
         raise ZsemuError(f"--against {against}: the same again, of which nothing could differ")
     return tuple(archs), labels

@@ -56,6 +56,14 @@ PropertiesFile = Annotated[
         help="Show these, too: what 'zsemu check -k properties --format json' printed.",
     ),
 ]
+LoopFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--mca",
+        metavar="FILE",
+        help="Show inner loops, too: what 'zsemu annotate --mca --format json' printed.",
+    ),
+]
 RelativeTo = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The strategy that ratios are to. [default: copy]"),
@@ -67,6 +75,7 @@ def report(
     output: Output = None,
     format: WrittenAs = Form.HTML,
     properties: PropertiesFile = None,
+    mca: LoopFiles = None,
     relative_to: RelativeTo = None,
 ) -> None:
     """Show results so that they need no explanation: the finding, the matrix, plots, limits.
@@ -78,15 +87,19 @@ def report(
     Example: zsemu report out.json -o report.html
     """
     from zsemu.reports import property_table
+    from zsemu.results.throughput import load_all
 
     if properties and format != Form.HTML:
         raise ZsemuError(f"--properties: only the page has them, not --format {format.value}")
+    if mca and format not in (Form.HTML, Form.MARKDOWN):
+        raise ZsemuError(f"--mca: only text has loops, not the plots of --format {format.value}")
     runs = _runs(results, relative_to)
     measured = property_table.load(properties) if properties else None
+    loops = load_all(mca) if mca else None
     if format == Form.MARKDOWN:
         from zsemu.reports.summary import markdown
 
-        text = markdown(runs)
+        text = markdown(runs, loops)
         if output:
             _write(text, output)
         else:
@@ -94,7 +107,7 @@ def report(
     elif format == Form.HTML:
         from zsemu.reports.html_page import html
 
-        _write(html(runs, measured), output or PAGE)
+        _write(html(runs, measured, loops), output or PAGE)
     else:
         from zsemu.reports import plot_files
 

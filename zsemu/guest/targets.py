@@ -94,6 +94,20 @@ class Build:
 
 
 @dataclass(frozen=True)
+class SchedulingModels:
+    """The CPUs of a target whose pipelines LLVM models, for llvm-mca."""
+
+    triple: str
+    """of LLVM"""
+    cpus: tuple[tuple[str, str], ...]
+    """pairs of a CPU, as LLVM names it, and how it issues instructions: in order, out of order"""
+    atomic: re.Pattern[str]
+    """over ``mnemonic operands``: accesses that may wait for other CPUs, as no model knows"""
+    ends: re.Pattern[str]
+    """over the same: instructions behind which the next one in memory is never executed"""
+
+
+@dataclass(frozen=True)
 class Target:
     """One architecture."""
 
@@ -134,6 +148,7 @@ class Target:
     references: tuple[Reference, ...]
     """of which the first that matches says what an instruction refers to"""
     build: Build
+    models: SchedulingModels
 
     def register(self, name: str) -> int:
         """Return Unicorn's number of the register that Capstone calls ``name``."""
@@ -204,7 +219,7 @@ def target(name: str) -> Target:
         raise ZsemuError(f"no architecture {name!r}: there are {', '.join(names())}")
     with (ARCH / name / "target.toml").open("rb") as stream:
         data = tomllib.load(stream)
-    engine, decoder, build = data["unicorn"], data["capstone"], data["build"]
+    engine, decoder, build, mca = data["unicorn"], data["capstone"], data["build"], data["mca"]
     return Target(
         name=name,
         description=data["description"],
@@ -237,5 +252,11 @@ def target(name: str) -> Target:
             clang=tuple(build["clang"]),
             gcc=build["gcc"],
             gcc_package=build["gcc_package"],
+        ),
+        models=SchedulingModels(
+            triple=mca["triple"],
+            cpus=tuple(mca["cpus"].items()),
+            atomic=re.compile(mca["atomic"]),
+            ends=re.compile(mca["ends"]),
         ),
     )

@@ -28,10 +28,20 @@ from zsemu.reports.matrix import INSTRUCTIONS, SCOPE_NAMES, USES, Matrix, Measur
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import CAVEAT, PUBLISHED, Published
-from zsemu.reports.reproduce import check_command, command, digest, needs, provenance
+from zsemu.reports.reproduce import (
+    check_command,
+    command,
+    digest,
+    loop_commands,
+    needs,
+    provenance,
+)
 from zsemu.reports.tables import tables, times, trouble
+from zsemu.reports.throughput_table import throughput_table
+from zsemu.results import throughput
 from zsemu.results.document import Document
 from zsemu.results.limits import BYTES
+from zsemu.results.throughput import Throughput
 
 _TEMPLATE: Final = "report.html"
 _PROPERTIES: Final = "properties.json"
@@ -66,6 +76,7 @@ OF_RUN: Final = (
 """the chapters of each run, in their order"""
 OF_PAGE: Final = (
     Chapter("properties", "Properties", needs="properties"),
+    Chapter("throughput", "Inner loops, as llvm-mca sees them", needs="throughput"),
     Chapter("published", "Published figures beside the counts", needs="published"),
     Chapter("limits", "Limits", needs="limits"),
     Chapter("this-report", "How to make this report", needs="commands"),
@@ -73,8 +84,11 @@ OF_PAGE: Final = (
 """the chapters behind all runs"""
 
 
-def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
-    """Return the page of some documents, and of the properties that a check measured, if any."""
+def html(runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | None = None) -> str:
+    """Return the page of some documents.
+
+    ``measured`` are the properties that a check measured, and ``loops`` what llvm-mca said.
+    """
     environment = Environment(
         loader=PackageLoader("zsemu.reports"),
         autoescape=True,
@@ -89,6 +103,10 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
         "runs": [_run(run, number) for number, run in enumerate(runs, 1)],
         "properties": property_table(measured.properties) if measured else None,
         "checked_by": measured.provenance if measured else "",
+        "throughput": throughput_table(loops) if loops else None,
+        "llvm_mca": loops.llvm_mca if loops else "",
+        "throughput_definition": throughput.DEFINITION,
+        "throughput_limits": throughput.LIMITS,
         "published": [_published(one, runs) for one in PUBLISHED],
         "invalidate_costs": INVALIDATE_COSTS,
         "clocks": CLOCKS,
@@ -96,7 +114,7 @@ def html(runs: Sequence[Matrix], measured: Measured | None) -> str:
         "caveat": CAVEAT,
         "not_cycles": NOT_CYCLES,
         "limits": LIMITS.removeprefix("Limits: "),
-        "commands": list(_commands(runs, measured)),
+        "commands": list(_commands(runs, measured, loops)),
     }
     return environment.get_template(_TEMPLATE).render(
         values, chapters=_with_content(OF_PAGE, values)
@@ -107,12 +125,17 @@ def _with_content(chapters: Sequence[Chapter], values: dict[str, Any]) -> list[C
     return [one for one in chapters if not one.needs or values[one.needs]]
 
 
-def _commands(runs: Sequence[Matrix], measured: Measured | None) -> Iterator[str]:
+def _commands(
+    runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | None
+) -> Iterator[str]:
     """Yield the commands that make this page from the files of the results."""
     given = [f"{run.name}.json" for run in runs]
     if measured:
         yield check_command(measured.properties, _PROPERTIES)
         given += ["--properties", _PROPERTIES]
+    for file, made_by in (loop_commands(loops) if loops else {}).items():
+        yield made_by
+        given += ["--mca", file]
     yield shlex.join(["zsemu", "report", *given])
 
 

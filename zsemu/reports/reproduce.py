@@ -10,7 +10,9 @@ from typing import Final
 from zsemu.check.findings import Properties
 from zsemu.check.suites import PROPERTIES
 from zsemu.guest.strategies import names as strategy_names
+from zsemu.guest.targets import target
 from zsemu.results.document import Document, dumps
+from zsemu.results.throughput import Throughput
 from zsemu.traces.file import SUFFIX
 from zsemu.traces.file import names as trace_names
 
@@ -114,6 +116,35 @@ def check_command(properties: Properties, output: str) -> str:
     options = {"--arch": ",".join(properties), "-k": PROPERTIES, "--format": "json"}
     command = _lines(shlex.join(["zsemu", "check", *strategies]), options)
     return f"{command} > {shlex.quote(output)}"
+
+
+def loop_commands(found: Throughput) -> dict[str, str]:
+    """Return the commands that ask llvm-mca about the same loops again, by the file of each.
+
+    Any operations do: how often a loop was executed does not change what llvm-mca says of it.
+    """
+    commands: dict[str, str] = {}
+    for (strategy, cpus), archs in _by_models(found).items():
+        output = f"loops-{len(commands) + 1}.json"
+        options = {"--arch": ",".join(archs), "--format": "json"}
+        if cpus:
+            options["--mca-cpu"] = ",".join(cpus)
+        command = _lines(shlex.join(["zsemu", "annotate", _source(strategy), "--mca"]), options)
+        commands[output] = f"{command} > {output}"
+    return commands
+
+
+def _by_models(found: Throughput) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """Return architectures by strategy, and by the CPUs that were chosen instead of their own."""
+    archs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for listing in found.listings:
+        own = tuple(dict(target(listing.arch).models.cpus))
+        asked = {tuple(loop.cycles) for loop in listing.loops} or {own}
+        for cpus in asked:
+            archs.setdefault((listing.strategy, () if cpus == own else cpus), []).append(
+                listing.arch
+            )
+    return archs
 
 
 def _lines(command: str, options: dict[str, str]) -> str:

@@ -11,12 +11,20 @@ from zsemu.reports.heat_table import HeatTable, heat_table
 from zsemu.reports.markdown import escaped, markdown_table
 from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.reproduce import command, needs
+from zsemu.reports.throughput_table import throughput_table
 from zsemu.results.limits import BYTES
+from zsemu.results.throughput import DEFINITION, Throughput
+from zsemu.results.throughput import LIMITS as THROUGHPUT_LIMITS
 
 
-def markdown(runs: Sequence[Matrix]) -> str:
-    """Return the findings, the matrix with the access, violations, limits, how to reproduce it."""
+def markdown(runs: Sequence[Matrix], loops: Throughput | None = None) -> str:
+    """Return the findings, the matrix with the access, violations, limits, how to reproduce it.
+
+    Also what llvm-mca said of inner ``loops``, if it was asked.
+    """
     lines = [line for run in runs for line in _run(run)]
+    if loops:
+        lines += _loops(loops)
     return "\n".join([*lines, escaped(LIMITS), ""])
 
 
@@ -31,6 +39,15 @@ def _run(matrix: Matrix) -> Iterator[str]:
     yield from _folded("Other findings", [f"- {escaped(point)}" for point in found.points])
     yield from _folded("The matrix", [*_tables(matrix)])
     yield from _folded("To reproduce", [*_reproduction(matrix)])
+
+
+def _loops(found: Throughput) -> list[str]:
+    shown = throughput_table(found)
+    above = f"Bytes per cycle, by llvm-mca {found.llvm_mca}. {DEFINITION}"
+    cells = [[escaped(cell) for cell in row] for row in shown.cells()]
+    below = [f"- {escaped(line)}" for line in (*shown.unmodelled, THROUGHPUT_LIMITS)]
+    table = [escaped(above), "", *markdown_table(cells), "", *below]
+    return _folded("Inner loops, as llvm-mca sees them", table)
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Replay one cell of the matrix, or two, and list what each instruction did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from zsemu.annotate import profile
 from zsemu.annotate.annotation_text import Annotation
 from zsemu.annotate.kernel_profile import of_kernel, sources
 from zsemu.annotate.listing import Listing, listing
+from zsemu.annotate.llvm_mca import version
 from zsemu.annotate.one_operation import Shape
 from zsemu.annotate.profile import Profile
+from zsemu.annotate.throughput import modelled
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build, inputs
 from zsemu.guest.image import Image
@@ -27,17 +29,24 @@ def annotate(
     shape: Shape | None = None,
     scope: str = "total",
     phases: Sequence[str],
+    models: Mapping[str, Sequence[str]] | None = None,
     watch: Stages | None = None,
 ) -> tuple[Listing, ...]:
     """Return a listing for each architecture and strategy of a request.
 
     The operations of one of counts.SCOPES in the request's trace are counted, or one ``shape``
-    instead. ZsemuError for a strategy that does not compile, or no such slot.
+    instead. ``models`` are CPUs by architecture, of which llvm-mca is asked what inner loops take.
+    ZsemuError for a strategy that does not compile, or no such slot.
     """
     watch = watch or Stages()
     cells = [(arch, name) for arch in request.archs for name in request.strategies]
     watch.stage("replaying", 0 if shape else 2 * len(request.trace) * len(cells))
-    return tuple(_cell(request, arch, name, shape, scope, phases, watch) for arch, name in cells)
+    found = []
+    for arch, name in cells:
+        image, listing = _cell(request, arch, name, shape, scope, phases, watch)
+        cpus = models[arch] if models else ()
+        found.append(replace(listing, loops=modelled(image, listing, cpus)) if cpus else listing)
+    return tuple(found)
 
 
 def _cell(
@@ -48,7 +57,7 @@ def _cell(
     scope: str,
     phases: Sequence[str],
     watch: Stages,
-) -> Listing:
+) -> tuple[Image, Listing]:
     one, strategy, cell = target(arch), request.strategies[name], f"{arch} {name}"
     watch.started(cell)
     if isinstance(strategy, KernelStrategy):
@@ -71,7 +80,7 @@ def _cell(
     else:
         found, counted = _trace(request, image, scope, lambda more: watch.advanced(cell, more))
     watch.finished(cell)
-    return listing(
+    return image, listing(
         image, inputs(one, strategy), found, strategy=name, counted=counted, phases=phases
     )
 
@@ -83,7 +92,7 @@ def _kernel(
     scope: str,
     phases: Sequence[str],
     watch: Stages,
-) -> Listing:
+) -> tuple[Image, Listing]:
     """List a kernel's object; its source is shown if the files that it was made of are here."""
     arch, _, name = cell.partition(" ")
     facts = strategy.facts(arch)
@@ -92,7 +101,7 @@ def _kernel(
         facts, placed, scope=scope, progress=lambda more: watch.advanced(cell, 2 * more)
     )
     watch.finished(cell)
-    return listing(
+    return image, listing(
         image,
         sources(image),
         found,
@@ -126,9 +135,17 @@ def _shape(request: Request, image: Image, shape: Shape) -> tuple[Profile, str]:
 
 
 def annotation(
-    request: Request, listings: tuple[Listing, ...], *, shape: str | None, phases: Sequence[str]
+    request: Request,
+    listings: tuple[Listing, ...],
+    *,
+    shape: str | None,
+    phases: Sequence[str],
+    with_loops: bool = False,
 ) -> Annotation:
-    """Return the listings of a request with what was replayed for them."""
+    """Return the listings of a request with what was replayed for them.
+
+    ``with_loops`` says that llvm-mca was asked about their inner loops.
+    """
     made = provenance(request)
     if shape:
         made, subject = replace(made, traces={}), f"shape {shape}"
@@ -144,4 +161,5 @@ def annotation(
         phases=tuple(phases),
         optimisation=request.optimisation,
         provenance=made,
+        llvm_mca=version() if with_loops else "",
     )
