@@ -260,8 +260,8 @@ def test_what_the_text_says_of_inner_loops() -> None:
         f"{x86[2]} times the bytes of `copy` on x86_64 with {x86[1]} times the instructions, and"
         f" {aarch64[2]} times the bytes on aarch64 with {aarch64[1]} times the instructions",
         f"exchanged takes {min(price):.2f} to {max(price):.2f} times the cycles",
-        f"the loop of `zs_swap` has {len(exchange)} instructions, {stores} of which store a word, and"
-        f" takes {x86_swap} cycles",
+        f"the loop of `zs_swap` has {len(exchange)} instructions, {stores} of which store a word,"
+        f" and takes {x86_swap} cycles",
         f"1000 rounds of `zs_copy` take {a57} cycles",
         f"That is 128 / {a57 / 1000:.3f} = {128 / a57 * 1000:.2f} bytes in a cycle.",
     ):
