@@ -6,10 +6,11 @@ A *row* holds the counts of one operation: shape (phases, columns), dtype uint32
 defined in zsemu/README.md.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CLASSES: Final = ("load", "store", "alu", "branch", "system")
 """classes of instructions; each instruction is in one. A branch that also loads or stores is a
@@ -94,7 +95,7 @@ Counts = dict[str, dict[str, dict[str, object]]]
 """``counts[phase][scope][count]``: an int, or for tlb_invalidates, classes and regions a dict"""
 
 
-def document(sums: NDArray[np.int64]) -> Counts:
+def document(sums: "NDArray[np.int64]") -> Counts:
     """Return sums, of shape (SCOPE_COLUMNS, phases, columns), in the form that results have."""
     counts: Counts = {}
     for phase, name in enumerate(PHASES):

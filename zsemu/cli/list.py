@@ -64,20 +64,21 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def version() -> str:
-    """Return what ``--version`` prints: all that counts depend on, as far as zsemu brings it."""
-    import unicorn
+    """Return what ``--version`` prints: all that counts depend on, as far as zsemu brings it.
+
+    The packages say their versions: to load Unicorn, or to run zig, would take far longer.
+    """
+    from importlib import metadata
 
     import zsemu
     from zsemu.guest import targets
-    from zsemu.guest.compiler import compiler
 
-    every = [targets.target(name) for name in targets.names()]
-    models = _aligned((one.name, one.cpu_model) for one in every)
+    models = _aligned((name, targets.cpu_model(name)) for name in targets.names())
     return "\n".join(
         [
             f"zsemu {zsemu.__version__}",
-            f"compiler {compiler('zig', every[0]).version}",
-            f"Unicorn {unicorn.__version__}",
+            f"compiler zig {metadata.version('ziglang')}",
+            f"Unicorn {metadata.version('unicorn')}",
             "CPU models",
             *models,
         ]

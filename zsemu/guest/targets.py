@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The architectures: each is what its ``arch/<name>/target.toml`` says, as data."""
+"""The architectures: each is what its ``arch/<name>/target.toml`` says, as data.
+
+Unicorn and Capstone, which take long to load, are loaded when their constants are looked up: what
+there is, and what it is called, is known without them.
+"""
 
 import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
-
-import capstone
-import unicorn
-import unicorn.arm64_const
-import unicorn.arm_const
-import unicorn.riscv_const
-import unicorn.unicorn_const
-import unicorn.x86_const
+from typing import Any, Final, Literal
 
 from zsemu.counts import TLB_KINDS
 from zsemu.errors import ZsemuError
 from zsemu.paths import ARCH
 
-_UNICORN_CONSTANTS: tuple[ModuleType, ...] = (
-    unicorn.unicorn_const,
-    unicorn.x86_const,
-    unicorn.arm_const,
-    unicorn.arm64_const,
-    unicorn.riscv_const,
-)
+_UNICORN_CONSTANTS: Final = ("unicorn", "x86", "arm", "arm64", "riscv")
+"""the modules of Unicorn's, each with ``_const`` at its end"""
 
 
 @dataclass(frozen=True)
@@ -160,9 +152,13 @@ class Target:
         return self.word_bits // 8
 
 
+def _constants(of: str) -> ModuleType:
+    return import_module(f"unicorn.{of}_const")
+
+
 def unicorn_constant(name: str) -> int:
     """Return the value of a constant of Unicorn's; ZsemuError if it has none of that name."""
-    for module in _UNICORN_CONSTANTS:
+    for module in map(_constants, _UNICORN_CONSTANTS):
         if hasattr(module, name):
             return int(getattr(module, name))
     raise ZsemuError(f"Unicorn has no constant {name}; see arch/*/target.toml")
@@ -212,13 +208,27 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n)))
 
 
-@cache
-def target(name: str) -> Target:
-    """Read one architecture; ZsemuError names the valid ones if there is no such."""
+def _data(name: str) -> dict[str, Any]:
     if name not in names():
         raise ZsemuError(f"no architecture {name!r}: there are {', '.join(names())}")
     with (ARCH / name / "target.toml").open("rb") as stream:
-        data = tomllib.load(stream)
+        return tomllib.load(stream)
+
+
+def cpu_model(name: str) -> str:
+    """Return which of Unicorn's CPU models an architecture has; ZsemuError if there is no such."""
+    return _cpu_model(_data(name))
+
+
+def _cpu_model(data: dict[str, Any]) -> str:
+    model: str = data["unicorn"]["cpu"]
+    return model.removeprefix("UC_CPU_")
+
+
+@cache
+def target(name: str) -> Target:
+    """Read one architecture; ZsemuError names the valid ones if there is no such."""
+    capstone, data = import_module("capstone"), _data(name)
     engine, decoder, build, mca = data["unicorn"], data["capstone"], data["build"], data["mca"]
     return Target(
         name=name,
@@ -231,9 +241,9 @@ def target(name: str) -> Target:
         page_shifts=tuple(data["page_shifts"]),
         direct_map=data["direct_map"],
         window=data["window"],
-        cpu_model=engine["cpu"].removeprefix("UC_CPU_"),
+        cpu_model=_cpu_model(data),
         unicorn_arch=unicorn_constant(engine["arch"]),
-        unicorn_mode=_mode(unicorn.unicorn_const, engine["mode"]),
+        unicorn_mode=_mode(_constants("unicorn"), engine["mode"]),
         unicorn_cpu=unicorn_constant(engine["cpu"]),
         pc=unicorn_constant(engine["pc"]),
         exception_pc=engine.get("exception_pc", 0),
