@@ -175,7 +175,7 @@ def test_what_is_not_modelled_is_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.external
-def test_a_kernels_models_mislead() -> None:
+def test_models_that_mislead() -> None:
     """What zsemu/README.md says of some models, and target.toml of those that are left out."""
     arm, riscv = target("arm"), target("riscv64")
     for cpu in ("swift", "cortex-r52"):
@@ -184,6 +184,7 @@ def test_a_kernels_models_mislead() -> None:
             for regs in ("r3, r4", "r3, r4, r5, r6, r7, r8, r12, lr")
         )
         assert two == eight
+    assert isinstance(llvm_mca.disassemble(arm, b"\xff" * 4), NotModelled)
     found = llvm_mca.cycles(arm, "cortex-a9", ["stm r0!, {r3, r4}"])
     assert isinstance(found, NotModelled) and "unable to resolve" in found.reason
     load, store, both = (

@@ -65,16 +65,13 @@ def models(target: Target, chosen: Sequence[str] = ()) -> tuple[str, ...]:
     return cpus
 
 
-def disassemble(target: Target, code: bytes) -> tuple[str, ...]:
-    """Return machine code as assembly that llvm-mca reads, an instruction a line.
-
-    ZsemuError if LLVM does not know all of it.
-    """
+def disassemble(target: Target, code: bytes) -> tuple[str, ...] | NotModelled:
+    """Return machine code as assembly that llvm-mca reads, an instruction a line."""
     known = target.models.cpus[-1][0]
     command = ("llvm-mc", "--disassemble", f"-triple={target.models.triple}", f"-mcpu={known}")
     done = _run(command, " ".join(f"{byte:#04x}" for byte in code))
     if done.returncode or done.stderr:
-        raise ZsemuError("llvm-mc does not know an instruction", detail=done.stderr)
+        return NotModelled("llvm-mc cannot disassemble all of it")
     lines = (line.strip() for line in done.stdout.splitlines())
     return tuple(" ".join(line.split()) for line in lines if line and line != ".text")
 

@@ -55,8 +55,9 @@ class _Finder:
 
     def _goes_to(self, row: Row) -> int | None:
         """Return the index of the row to which one branches; None if it is not in the function."""
-        is_branch = row.target is not None and self._class(row) == _BRANCH
-        return self._at.get(row.target) if is_branch and row.target is not None else None
+        if row.target is None or self._class(row) != _BRANCH:
+            return None
+        return self._at.get(row.target)
 
     def _reaches(self, first: int, last: int) -> bool:
         """Say whether control can get from one row to another one without leaving what is between.

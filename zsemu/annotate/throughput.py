@@ -25,9 +25,13 @@ def modelled(image: Image, listing: Listing, cpus: Sequence[str]) -> tuple[Model
 
 def _modelled(image: Image, loop: Loop, cpus: Sequence[str]) -> ModelledLoop:
     machine = image.target
-    assembly = () if loop.trouble else llvm_mca.disassemble(machine, loop.code)
+    assembly: tuple[str, ...] | NotModelled = NotModelled(loop.trouble)
+    if not loop.trouble:
+        assembly = llvm_mca.disassemble(machine, loop.code)
     found = {
-        cpu: NotModelled(loop.trouble) if loop.trouble else llvm_mca.cycles(machine, cpu, assembly)
+        cpu: assembly
+        if isinstance(assembly, NotModelled)
+        else llvm_mca.cycles(machine, cpu, assembly)
         for cpu in cpus
     }
     return ModelledLoop(
@@ -37,7 +41,7 @@ def _modelled(image: Image, loop: Loop, cpus: Sequence[str]) -> ModelledLoop:
         iterations=loop.iterations,
         bytes_loaded=sum(row.counts.bytes_loaded for row in loop.body),
         bytes_stored=sum(row.counts.bytes_stored for row in loop.body),
-        assembly=assembly,
+        assembly=() if isinstance(assembly, NotModelled) else assembly,
         cycles={cpu: each if isinstance(each, int) else None for cpu, each in found.items()},
         unmodelled={
             cpu: each.reason for cpu, each in found.items() if isinstance(each, NotModelled)
