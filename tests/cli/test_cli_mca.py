@@ -175,6 +175,20 @@ def test_what_is_not_modelled_is_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.external
+def test_its_calls_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZSEMU_VERBOSE", "1")
+    arguments = ["swap", "--arch", "arm", *SHAPE, "--mca", "--format", "json"]
+    assert main(["annotate", *arguments]) == 0
+    out, err = capsys.readouterr()
+    (loop,) = json.loads(out)["listings"][0]["loops"]
+    *_, call = re.findall(r"(?ms)^llvm-mca -mtriple.*?^END\n", err)
+    said = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=True).stdout
+    assert loop["cycles"] == {"cortex-a57": int(re.findall(r'"TotalCycles": (\d+)', said)[0])}
+
+
+@pytest.mark.external
 def test_models_that_mislead() -> None:
     """What zsemu/README.md says of some models, and target.toml of those that are left out."""
     arm, riscv = target("arm"), target("riscv64")
