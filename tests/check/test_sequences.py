@@ -4,18 +4,29 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty import FAULTS
 from samples import image
 
 import zsemu.check.sequences as sequences_
 from zsemu.check.run_suite import check
-from zsemu.check.sequences import Action, interesting_classes, perform, resolve, search
+from zsemu.check.sequences import (
+    SEQUENCES,
+    Action,
+    interesting_classes,
+    perform,
+    resolve,
+    search,
+    sequence,
+    side_by_side,
+)
 from zsemu.check.shrinking import Failed, shrink
 from zsemu.check.suites import suites
 from zsemu.guest.strategies import strategy
 from zsemu.guest.structures import Kind
 from zsemu.guest.targets import target
+from zsemu.paths import ARCH as ARCH_FOLDER
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import HEADER, LINK, STRAY, WRONG_BYTES
 from zsemu.traces.operation import Operation
@@ -62,15 +73,15 @@ def test_planted_fault_is_found_and_small(
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[ScriptBuilder]:
-    """Collect the sequences that are run."""
+    """Collect the sequences that are run, each as a script of its own."""
     kept: list[ScriptBuilder] = []
-    real = sequences_.perform
+    real = sequences_.side_by_side
 
-    def watched(one: Geometry, actions: list[Action]) -> ScriptBuilder:
-        kept.append(real(one, actions))
-        return kept[-1]
+    def watched(one: Geometry, every: list[list[Action]]) -> ScriptBuilder:
+        kept.extend(perform(one, actions) for actions in every)
+        return real(one, every)
 
-    monkeypatch.setattr(sequences_, "perform", watched)
+    monkeypatch.setattr(sequences_, "side_by_side", watched)
     return kept
 
 
@@ -126,3 +137,47 @@ def test_actions_stay_the_same_when_others_are_left_out() -> None:
     assert whole.where(whole.live()[-1])[1] == part.where(part.live()[0])[1]
     # A use without its allocation is passed over.
     assert len(perform(one, writes)) == 0
+
+
+def test_sequences_run_side_by_side_as_they_do_alone() -> None:
+    """Each keeps its own order, zspages and contents; only few batches end for a migration."""
+    one = chain_8()
+    every = [sequence(one, 5, number, COUNT) for number in range(COUNT)]
+    together = side_by_side(one, every)
+    alone = [perform(one, actions) for actions in every]
+    lengths = [len(builder) for builder in alone]
+    whole_length = len(together)
+    assert whole_length == sum(lengths)
+    work = together.placed()
+    assert work.number is not None
+    for number, (builder, length) in enumerate(zip(alone, lengths, strict=True)):
+        own = builder.placed()
+        assert own.number is not None
+        # Behind these, what is alive at the end may be read once more.
+        rows = np.flatnonzero(np.isin(work.number[:whole_length], own.number))
+        for whole, part in (
+            (work.trace.operation, own.trace.operation),
+            (work.trace.length, own.trace.length),
+            (work.placed.slot, own.placed.slot),
+            (work.number, own.number),
+        ):
+            assert whole[rows].tolist() == part[:length].tolist(), number
+    assert len(work.bounds) < sum(len(builder.placed().bounds) for builder in alone) / 5
+
+
+def test_what_only_all_together_show(tmp_path: Path) -> None:
+    """A strategy that goes wrong after more maps than one sequence has."""
+    mine = tmp_path / "mine.c"
+    before = "	if (!zs_spans(loc))\n		return;\n"
+    code = (ARCH_FOLDER / "strategies/copy.c").read_text()
+    assert before in code
+    wrong = "	if (++area->private[0] > 300)\n		area->buffer[loc->header] ^= 1;\n"
+    mine.write_text(code.replace(before, before + wrong, 1))
+    checked, machine = strategy(str(mine)), target(ARCH)
+    (suite,) = (suite for suite in suites(("chain-8",), (4096,)) if suite.search)
+    result = check(machine, checked, suite)
+    assert result.sequences == SEQUENCES
+    assert WRONG_BYTES in {failure.check for failure in result.failures}
+    ((failure, *_),) = shrink(checked, WRONG_BYTES, [Failed(machine, suite, result)])
+    (line,) = failure.case
+    assert "fewer do not show it" in line

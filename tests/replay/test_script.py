@@ -162,6 +162,34 @@ def test_a_batch_ends_with_a_migration() -> None:
     assert set(ends) <= set(work.bounds.tolist())
 
 
+def two_zspages() -> tuple[ScriptBuilder, int]:
+    """Pages of two zspages, one after the other; return how many rows there are by then, too."""
+    builder, zspage, objects = filled(4)
+    other = builder.zspage(builder.class_of(zspage))
+    neighbours = [builder.allocate(other, slot, 100) for slot in range(4)]
+    for number in neighbours:
+        builder.use(Operation.WRITE, number)
+    builder.migrate(zspage, 0)
+    builder.migrate(other, 1, cpu=1)
+    until = len(builder)
+    builder.free(neighbours[2])
+    builder.compact(objects[2], other, 2)
+    builder.migrate(zspage, 1)
+    builder.use(Operation.READ, neighbours[3])
+    builder.use(Operation.UPDATE, objects[2])
+    return builder, until
+
+
+def test_pages_of_two_zspages_migrate_in_one_batch() -> None:
+    builder, until = two_zspages()
+    work = builder.placed()
+    assert work.script is not None
+    assert (work.script.kind[:until] == Kind.MIGRATE).sum() == 2
+    assert work.bounds.tolist() == [0, until, len(builder)]
+    for name in ("copy", "swap-lazy"):
+        assert not run(two_zspages()[0], name).violations
+
+
 def held_over(uses: int) -> ScriptBuilder:
     """Use an object of a large page while another one is mapped."""
     builder = ScriptBuilder(geometry("chain-8", page_size=65536, word_bits=64))

@@ -27,6 +27,8 @@ SEQUENCES: Final = 60
 """sequences that a search tries"""
 STEPS: Final = 50
 """that each has"""
+_OBJECTS: Final = 1000
+"""more than a sequence has; the content of an object follows from its number"""
 
 _NUMBER = st.integers(0, 1000)
 _CPU = st.integers(0, 1)
@@ -74,11 +76,10 @@ def interesting_classes(geometry: Geometry) -> list[int]:
 class _Stage:
     """The zspages of a sequence and the objects in them."""
 
-    def __init__(self, geometry: Geometry) -> None:
-        self.builder = ScriptBuilder(geometry, "scattered")
-        self.zspages = [
-            self.builder.zspage(kind) for kind in interesting_classes(geometry) for _ in range(2)
-        ]
+    def __init__(self, builder: ScriptBuilder) -> None:
+        self.builder = builder
+        classes = interesting_classes(builder.geometry)
+        self.zspages = [builder.zspage(kind) for kind in classes for _ in range(2)]
         self.objects: dict[int, int] = {}
         """number in the actions -> number in the builder"""
 
@@ -118,18 +119,47 @@ class _Stage:
         return builder.free_slots(zspage, like=object_) if builder.opened(zspage) else []
 
 
+def _builder(geometry: Geometry) -> ScriptBuilder:
+    return ScriptBuilder(geometry, "scattered")
+
+
 def perform(geometry: Geometry, actions: Iterable[Action]) -> ScriptBuilder:
     """Carry out actions; one that is not possible when its turn comes is passed over."""
-    stage = _Stage(geometry)
+    stage = _Stage(_builder(geometry))
     for action in actions:
         stage.do(action)
     return stage.builder
 
 
-def resolve(geometry: Geometry, steps: Iterable[Step]) -> list[Action]:
-    """Return the actions that steps stand for, after those that fill the first zspages."""
-    stage = _Stage(geometry)
-    builder = stage.builder
+def side_by_side(geometry: Geometry, sequences: Iterable[Iterable[Action]]) -> ScriptBuilder:
+    """Carry out sequences in turns, of which each lasts up to the sequence's next migration.
+
+    Each has its own zspages. Pages of all of them migrate at the end of a turn, one after the
+    other, so that few batches have to end there.
+    """
+    builder = _builder(geometry)
+    left = [(_Stage(builder), iter(sequence)) for sequence in sequences]
+    while left:
+        waiting = []
+        for stage, actions in left:
+            for action in actions:
+                if action.what == "migrate":
+                    waiting.append((stage, action, actions))
+                    break
+                stage.do(action)
+        for stage, action, _ in waiting:
+            stage.do(action)
+        left = [(stage, actions) for stage, _, actions in waiting]
+    return builder
+
+
+def resolve(geometry: Geometry, steps: Iterable[Step], number_from: int = 0) -> list[Action]:
+    """Return the actions that steps stand for, after those that fill the first zspages.
+
+    Objects are numbered from ``number_from``.
+    """
+    builder = _builder(geometry)
+    stage = _Stage(builder)
     actions: list[Action] = []
 
     def do(action: Action) -> None:
@@ -137,7 +167,7 @@ def resolve(geometry: Geometry, steps: Iterable[Step]) -> list[Action]:
         stage.do(action)
 
     def allocate(number: int, slot: int, shorter: int, cpu: int) -> None:
-        new = sum(action.what == "allocate" for action in actions)
+        new = number_from + sum(action.what == "allocate" for action in actions)
         length = max(1, builder.capacity(stage.zspages[number]) - shorter)
         do(Action("allocate", new, cpu, number, slot, length))
         do(Action("write", new, cpu))
@@ -248,9 +278,10 @@ def generate(seed: int, sequences: int, steps: int) -> list[list[Step]]:
     return collected
 
 
+@cache
 def sequence(geometry: Geometry, seed: int, number: int, sequences: int) -> list[Action]:
     """Return one of the ``sequences`` that search() tries, ``number`` from 0."""
-    return resolve(geometry, generate(seed, sequences, STEPS)[number])
+    return resolve(geometry, generate(seed, sequences, STEPS)[number], number * _OBJECTS)
 
 
 def search(
@@ -261,14 +292,22 @@ def search(
     seed: int,
     sequences: int = SEQUENCES,
 ) -> tuple[int, Outcome | None]:
-    """Try sequences up to the first that goes wrong.
+    """Try sequences, all in one replay; if that goes wrong, each alone up to the first that does.
 
-    Return how many were tried, and what came of the last one if that is wrong. The same seed gives
-    the same sequences, with the same version of Hypothesis.
+    Return how many were tried, and what came of the last one if that is wrong. If none is wrong
+    alone, return what came of all together. The same seed gives the same sequences, with the same
+    version of Hypothesis.
     """
-    for number in range(sequences):
-        placed = perform(geometry, sequence(geometry, seed, number, sequences)).placed()
-        outcome = Trial(image, placed, observe=StrictTranslations, promises=promises).run()
-        if outcome.violation_count:
-            return number + 1, outcome
-    return sequences, None
+    every = [sequence(geometry, seed, number, sequences) for number in range(sequences)]
+
+    def outcome(builder: ScriptBuilder) -> Outcome:
+        return Trial(image, builder.placed(), observe=StrictTranslations, promises=promises).run()
+
+    together = outcome(side_by_side(geometry, every))
+    if not together.violation_count:
+        return sequences, None
+    for number, actions in enumerate(every):
+        alone = outcome(perform(geometry, actions))
+        if alone.violation_count:
+            return number + 1, alone
+    return sequences, together

@@ -29,6 +29,7 @@ from zsemu.replay.replay import Replay, Trial
 from zsemu.replay.script import ScriptBuilder
 from zsemu.replay.violations import FINAL_READ, Violation, check_of
 from zsemu.traces.operation import Operation
+from zsemu.zsmalloc.geometry import Geometry
 
 _RUNS: Final = 120
 _OPERATIONS: Final = 40_000
@@ -130,13 +131,7 @@ class _Shrinking:
         """Return the smallest script found, or None if only the whole suite shows it."""
         geometry = geometry_of(one.target, one.suite)
         if one.suite.search:
-            number = one.result.sequences - 1
-            actions = sequences.sequence(geometry, self._seed, number, sequences.SEQUENCES)
-
-            def perform(chosen: list[sequences.Action]) -> ScriptBuilder:
-                return sequences.perform(geometry, chosen)
-
-            return perform(smallest(actions, self._shows(image, perform), self._budget))
+            return self._small_sequence(one, image, geometry)
         whole = exhaustive(geometry, one.suite.page_order)
 
         def script(chosen: list[int]) -> ScriptBuilder:
@@ -148,6 +143,21 @@ class _Shrinking:
             if self._budget.spend(len(everything)) and shows(everything):
                 return script(smallest(everything, shows, self._budget))
         return None
+
+    def _small_sequence(
+        self, one: Failed, image: Image, geometry: Geometry
+    ) -> ScriptBuilder | None:
+        """Return the smallest part of a sequence found, or None if only all together show it."""
+        number = one.result.sequences - 1
+        actions = sequences.sequence(geometry, self._seed, number, sequences.SEQUENCES)
+
+        def perform(chosen: list[sequences.Action]) -> ScriptBuilder:
+            return sequences.perform(geometry, chosen)
+
+        shows = self._shows(image, perform)
+        if not (self._budget.spend(len(actions)) and shows(actions)):
+            return None
+        return perform(smallest(actions, shows, self._budget))
 
     def _shows(
         self, image: Image, make: Callable[[list[_T]], ScriptBuilder]

@@ -76,7 +76,7 @@ class BatchWriter:
             for first, end in zip(part.bounds[:-1], part.bounds[1:], strict=True):
                 rows = np.arange(first, end)
                 yield self._batch(part, rows, number)
-                self._follow_migration(part, int(rows[-1]))
+                self._follow_migrations(part, rows)
                 number += 1
             self._survive(part)
 
@@ -103,10 +103,14 @@ class BatchWriter:
             index = np.concatenate([self._index[rows], index])
         self._survivors, self._index = alive, index
 
-    def _follow_migration(self, part: PlacedTrace, last: int) -> None:
-        """Follow a migration, which is the last operation of a batch that has been run."""
-        if part.script and part.script.kind[last] == Kind.MIGRATE:
-            self.zspages.migrate(int(part.placed.zspage[last]), int(part.placed.page[last]))
+    def _follow_migrations(self, part: PlacedTrace, rows: NDArray[np.int64]) -> None:
+        """Follow the migrations of a batch that has been run."""
+        if part.script:
+            moved = rows[part.script.kind[rows] == Kind.MIGRATE]
+            for zspage, page in zip(
+                part.placed.zspage[moved], part.placed.page[moved], strict=True
+            ):
+                self.zspages.migrate(int(zspage), int(page))
 
     def _batch(self, part: PlacedTrace, rows: NDArray[np.int64], number: int) -> Batch:
         readback = number == READBACK
@@ -214,7 +218,8 @@ class BatchWriter:
         ops["to_zspage"][moves] = memory.virtual(memory.zspages) + descriptor * ZSPAGE_SIZE
         ops["to_slot"][moves], ops["to_page"][moves] = slot, slots.page
         ops["to_offset"][moves] = slots.offset
-        ops["handle"][kind == Kind.MIGRATE] = self.zspages.free_pfn()
+        migrates = kind == Kind.MIGRATE
+        ops["handle"][migrates] = self.zspages.free_pfns(int(migrates.sum()))
 
     def _expect(
         self,

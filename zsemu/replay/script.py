@@ -64,6 +64,7 @@ class ScriptBuilder:
     """class of each"""
     _used: dict[tuple[int, int], int] = field(default_factory=dict)
     """(zspage, slot) -> object"""
+    _opened: set[int] = field(default_factory=set)
     _held: dict[int, int] = field(default_factory=dict)
     """number of a lasting map -> the operation that began it"""
 
@@ -99,7 +100,7 @@ class ScriptBuilder:
 
     def opened(self, zspage: int) -> bool:
         """Return whether a zspage exists: its first allocation creates it."""
-        return any(row.zspage == zspage for row in self._rows)
+        return zspage in self._opened
 
     def class_of(self, zspage: int) -> int:
         """Return the class of a zspage."""
@@ -145,6 +146,7 @@ class ScriptBuilder:
         if (zspage, slot) in self._used:
             raise ZsemuError(f"slot {slot} of zspage {zspage} is in use")
         opens = not self.opened(zspage)
+        self._opened.add(zspage)
         index = len(self._objects)
         number = index if number is None else number
         self._objects.append(_Object(number, zspage, slot, length))
@@ -252,15 +254,13 @@ class ScriptBuilder:
 
     def placed(self) -> PlacedTrace:
         """Return what has been collected as a placed trace."""
+        last_kind = {row.object: row.kind for row in self._rows}
         for number in self.live():
             # The read-back finds an object where its last operation left it.
-            last_kind = next(row.kind for row in reversed(self._rows) if row.object == number)
-            if last_kind in (Kind.SETTLE, Kind.MOVE, Kind.MIGRATE):
+            if last_kind[number] in (Kind.SETTLE, Kind.MOVE, Kind.MIGRATE):
                 self.use(Operation.READ, number)
         rows, geometry = self._rows, self.geometry
         trace, script = self._trace(), self._script()
-        # A migration is the last of its batch: what comes after finds the new page.
-        cuts = np.flatnonzero(script.kind == Kind.MIGRATE) + 1
         # A map ends in the batch in which it began.
         held = np.cumsum(script.kind == Kind.HOLD) - np.cumsum(script.kind == Kind.RELEASE)
         last = {row.object: index for index, row in enumerate(rows)}
@@ -270,15 +270,27 @@ class ScriptBuilder:
             trace=trace,
             geometry=geometry,
             placed=self._placement(),
-            bounds=np.unique(np.concatenate([cut(trace, held == 0), cuts])),
+            bounds=np.unique(np.concatenate([cut(trace, held == 0), self._after_migrations()])),
             live=np.array([last[number] for number in self.live()], np.int64),
             zspages=len(self._zspages),
             # A migration takes a page before it gives one back.
-            pages=chains + 1 + len(cuts),
+            pages=chains + 1 + int((script.kind == Kind.MIGRATE).sum()),
             page_order=self.page_order,
             number=np.array([self._objects[row.object].number for row in rows], np.uint32),
             script=script,
         )
+
+    def _after_migrations(self) -> NDArray[np.int64]:
+        """Return before which rows a batch must end: they need a page where it has moved to."""
+        moved: set[int] = set()
+        cuts = []
+        for index, row in enumerate(self._rows):
+            if row.zspage in moved:
+                cuts.append(index)
+                moved.clear()
+            if row.kind == Kind.MIGRATE:
+                moved.add(row.zspage)
+        return np.array(cuts, np.int64)
 
     def _column(self, name: str, dtype: DTypeLike) -> NDArray[Any]:
         """Return one field of every row, shape (n,) or, for a pair, (n, 2)."""

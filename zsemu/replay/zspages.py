@@ -45,9 +45,9 @@ class Zspages:
         found: NDArray[np.int64] = self._descriptor[at]
         return found
 
-    def free_pfn(self) -> NDArray[np.int64]:
-        """Return the page frame number of the page that is given out next, shape (1,)."""
-        return self._memory.pfn(self._free_pages[-1:])
+    def free_pfns(self, count: int) -> NDArray[np.int64]:
+        """Return the page frame numbers of the pages that are given out next, shape (count,)."""
+        return self._memory.pfn(self._free_pages[::-1][:count])
 
     def open(self, part: PlacedTrace, rows: NDArray[np.int64]) -> None:
         """Give the zspages that some operations of a part open their descriptors and pages."""
