@@ -9,6 +9,7 @@ Workers are spawned, not forked: a fork copies the locks of threads that do not 
 (NumPy's, a progress bar's).
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -101,6 +102,8 @@ def _serve(connection: Connection) -> None:
             connection.send((_ADVANCED, amount))
 
         context = connection.recv()
+        # Modules stay until the end: the collector need not go through them again and again.
+        gc.freeze()
         while True:
             function, argument = connection.recv()
             try:

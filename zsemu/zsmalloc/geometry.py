@@ -19,7 +19,7 @@ An object *spans* when its slot crosses a page end: ``offset + class_size > page
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
@@ -159,7 +159,8 @@ class Geometry:
     name: str
     page_size: int
     word_bits: int
-    physical_bits: int
+    physical_bits: int = field(compare=False)
+    """What the smallest class follows from. Geometries with the same classes are equal."""
     header: int
     """Bytes of the handle before an object's payload: 0 in 2012, else the word size.
 
