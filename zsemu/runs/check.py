@@ -127,9 +127,9 @@ def _tasks(cells: dict[str, _Cell]) -> dict[str, tuple[str, ...]]:
             tasks[properties] = (name, properties)
         else:
             tasks.setdefault(name, (name,))
-    # The largest pages take longest.
+    # Where every operation is observed takes longest, and then the largest pages.
     sizes = {name: suite.page_size if suite else 0 for name, (_, _, suite) in cells.items()}
-    return dict(sorted(tasks.items(), key=lambda task: -sizes[task[1][0]]))
+    return dict(sorted(tasks.items(), key=lambda task: (-len(task[1]), -sizes[task[1][0]])))
 
 
 def run(
