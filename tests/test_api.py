@@ -20,7 +20,7 @@ from zsemu.runs import request as requests
 from zsemu.traces.file import TraceFile, save
 from zsemu.traces.operation import Operation
 
-HEAVY = {"numpy", "unicorn", "capstone", "elftools", "rich.console", "pytest", "dask", "hypothesis"}
+HEAVY = {"numpy", "unicorn", "capstone", "elftools", "rich.console", "pytest", "dask"}
 
 
 def loaded(program: str) -> set[str]:

@@ -142,7 +142,7 @@ def test_actions_stay_the_same_when_others_are_left_out() -> None:
 def test_sequences_run_side_by_side_as_they_do_alone() -> None:
     """Each keeps its own order, zspages and contents; only few batches end for a migration."""
     one = chain_8()
-    every = [sequence(one, 5, number, COUNT) for number in range(COUNT)]
+    every = [sequence(one, 5, number) for number in range(COUNT)]
     together = side_by_side(one, every)
     alone = [perform(one, actions) for actions in every]
     lengths = [len(builder) for builder in alone]

@@ -2,8 +2,8 @@
 """Search for a failing sequence of what the allocator and its users do, in any order.
 
 A sequence allocates, frees, reads, writes, updates, compacts and migrates pages, in several zspages
-of a few classes and on two CPUs. A Hypothesis state machine collects the steps. Then the guest runs
-them all, and the oracle, which knows what every object holds, judges them.
+of a few classes and on two CPUs. The steps are drawn at random. Then the guest runs them all, and
+the oracle, which knows what every object holds, judges them.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-import hypothesis
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, rule
 
 from zsemu.guest.image import Image
 from zsemu.replay.observation import StrictTranslations
@@ -30,9 +27,9 @@ STEPS: Final = 50
 _OBJECTS: Final = 1000
 """more than a sequence has; the content of an object follows from its number"""
 
-_NUMBER = st.integers(0, 1000)
-_CPU = st.integers(0, 1)
 _USES = {item.name.lower(): item for item in (Operation.READ, Operation.WRITE, Operation.UPDATE)}
+
+_STEPS: Final = ("allocate", "free", *_USES, "compact", "migrate")
 
 Step = tuple[str, int, int, int]
 """what, two numbers that choose among what there is, and the CPU"""
@@ -222,66 +219,22 @@ def _around(geometry: Geometry, class_index: int) -> list[int]:
     return [slot for slot in near.tolist() if 0 <= slot < objects]
 
 
-@cache
-def generate(seed: int, sequences: int, steps: int) -> list[list[Step]]:
-    """Return sequences of steps, the same ones for the same seed and version of Hypothesis."""
-    collected: list[list[Step]] = []
-
-    class Allocator(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.steps: list[Step] = []
-
-        @rule(zspage=_NUMBER, which=_NUMBER, cpu=_CPU)
-        def allocate(self, zspage: int, which: int, cpu: int) -> None:
-            self.steps.append(("allocate", zspage, which, cpu))
-
-        @rule(which=_NUMBER, cpu=_CPU)
-        def read(self, which: int, cpu: int) -> None:
-            self.steps.append(("read", which, 0, cpu))
-
-        @rule(which=_NUMBER, cpu=_CPU)
-        def write(self, which: int, cpu: int) -> None:
-            self.steps.append(("write", which, 0, cpu))
-
-        @rule(which=_NUMBER, cpu=_CPU)
-        def update(self, which: int, cpu: int) -> None:
-            self.steps.append(("update", which, 0, cpu))
-
-        @rule(which=_NUMBER, cpu=_CPU)
-        def free(self, which: int, cpu: int) -> None:
-            self.steps.append(("free", which, 0, cpu))
-
-        @rule(which=_NUMBER, place=_NUMBER, cpu=_CPU)
-        def compact(self, which: int, place: int, cpu: int) -> None:
-            self.steps.append(("compact", which, place, cpu))
-
-        @rule(which=_NUMBER, page=_NUMBER, cpu=_CPU)
-        def migrate(self, which: int, page: int, cpu: int) -> None:
-            self.steps.append(("migrate", which, page, cpu))
-
-        def teardown(self) -> None:
-            collected.append(self.steps)
-
-    settings = hypothesis.settings(
-        max_examples=sequences,
-        stateful_step_count=steps,
-        deadline=None,
-        database=None,
-        print_blob=False,
-        verbosity=hypothesis.Verbosity.quiet,
-        # Shrunk below: a whole sequence is one run of the guest, and dropping steps is enough.
-        phases=(hypothesis.Phase.generate,),
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    hypothesis.seed(seed)(get_state_machine_test(Allocator, settings=settings))()
-    return collected
+def generate(seed: int, number: int) -> list[Step]:
+    """Return the steps of one sequence, the same ones for the same seed and number."""
+    random = np.random.default_rng((seed, number))
+    what = random.integers(len(_STEPS), size=STEPS).tolist()
+    chosen = random.integers(1000, size=(STEPS, 2)).tolist()
+    cpus = random.integers(2, size=STEPS).tolist()
+    return [
+        (_STEPS[step], first, second, cpu)
+        for step, (first, second), cpu in zip(what, chosen, cpus, strict=True)
+    ]
 
 
 @cache
-def sequence(geometry: Geometry, seed: int, number: int, sequences: int) -> list[Action]:
-    """Return one of the ``sequences`` that search() tries, ``number`` from 0."""
-    return resolve(geometry, generate(seed, sequences, STEPS)[number], number * _OBJECTS)
+def sequence(geometry: Geometry, seed: int, number: int) -> list[Action]:
+    """Return one of the sequences that search() tries, ``number`` from 0."""
+    return resolve(geometry, generate(seed, number), number * _OBJECTS)
 
 
 def search(
@@ -295,10 +248,9 @@ def search(
     """Try sequences, all in one replay; if that goes wrong, each alone up to the first that does.
 
     Return how many were tried, and what came of the last one if that is wrong. If none is wrong
-    alone, return what came of all together. The same seed gives the same sequences, with the same
-    version of Hypothesis.
+    alone, return what came of all together. The same seed gives the same sequences.
     """
-    every = [sequence(geometry, seed, number, sequences) for number in range(sequences)]
+    every = [sequence(geometry, seed, number) for number in range(sequences)]
 
     def outcome(builder: ScriptBuilder) -> Outcome:
         return Trial(image, builder.placed(), observe=StrictTranslations, promises=promises).run()

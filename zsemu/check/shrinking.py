@@ -149,7 +149,7 @@ class _Shrinking:
     ) -> ScriptBuilder | None:
         """Return the smallest part of a sequence found, or None if only all together show it."""
         number = one.result.sequences - 1
-        actions = sequences.sequence(geometry, self._seed, number, sequences.SEQUENCES)
+        actions = sequences.sequence(geometry, self._seed, number)
 
         def perform(chosen: list[sequences.Action]) -> ScriptBuilder:
             return sequences.perform(geometry, chosen)

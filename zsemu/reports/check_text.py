@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Final
 
-import hypothesis
+import numpy
 import unicorn
 
 import zsemu
@@ -32,7 +32,7 @@ def provenance(request: Request) -> str:
     """Return in one line what the findings depend on."""
     compilers = {compiler(request.cc, target(arch)).version for arch in request.archs}
     return (
-        f"seed {request.seed}, zsemu {zsemu.__version__}, Hypothesis {hypothesis.__version__},"
+        f"seed {request.seed}, zsemu {zsemu.__version__}, NumPy {numpy.__version__},"
         f" Unicorn {unicorn.__version__}, compiler {', '.join(sorted(compilers))}"
     )
 
