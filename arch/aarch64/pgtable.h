@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * AArch64, stage 1 at EL1, 39-bit addresses through TTBR0, granule of 4, 16
- * or 64 KiB: Arm ARM (DDI 0487), chapter D8.
+ * AArch64, stage 1 at EL1, addresses of 39 bits, or of 48 for a kernel's own
+ * object (entry.S), granule of 4, 16 or 64 KiB: Arm ARM (DDI 0487), chapter D8.
  */
 #ifndef ZS_PGTABLE_H
 #define ZS_PGTABLE_H
@@ -9,10 +9,20 @@
 typedef unsigned long pte_t;
 
 #define MMU_PAGE_SHIFT		PAGE_SHIFT
-#if PAGE_SHIFT == 12 && defined(VA_BITS)	/* 48, for a kernel's own object */
+#ifdef VA_BITS
+#if PAGE_SHIFT == 12
 #define PGTABLE_LEVELS		4
 #define PGTABLE_SHIFTS		{ 39, 30, 21, 12 }
 #define PGTABLE_BITS		{ 9, 9, 9, 9 }
+#elif PAGE_SHIFT == 14
+#define PGTABLE_LEVELS		4
+#define PGTABLE_SHIFTS		{ 47, 36, 25, 14 }
+#define PGTABLE_BITS		{ 1, 11, 11, 11 }
+#elif PAGE_SHIFT == 16
+#define PGTABLE_LEVELS		3
+#define PGTABLE_SHIFTS		{ 42, 29, 16 }
+#define PGTABLE_BITS		{ 6, 13, 13 }
+#endif
 #elif PAGE_SHIFT == 12
 #define PGTABLE_LEVELS		3
 #define PGTABLE_SHIFTS		{ 30, 21, 12 }
@@ -25,7 +35,8 @@ typedef unsigned long pte_t;
 #define PGTABLE_LEVELS		2
 #define PGTABLE_SHIFTS		{ 29, 16 }
 #define PGTABLE_BITS		{ 10, 13 }
-#else
+#endif
+#ifndef PGTABLE_LEVELS
 #error "AArch64 has pages of 4, 16 and 64 KiB"
 #endif
 

@@ -3,6 +3,7 @@
 	.macro	variable name, bytes
 	.balign	8
 	.globl	\name
+	.size	\name, \bytes
 \name:
 	.zero	\bytes
 	.endm

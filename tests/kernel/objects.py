@@ -18,6 +18,8 @@ ARCHS = ("x86_64", "aarch64", "riscv64")
 """those that the newer kernel's object is made for: all six take too long"""
 OLDER_ARCHS = ("i386", "arm", "riscv32")
 """those that the older kernel's is"""
+LARGER_PAGE = 16384
+"""bytes of a page of the newer kernel's other object, which only aarch64 can have"""
 READ_LENGTH = 2
 """the interface that the small allocator has unless told otherwise: zsemu.kernel.object.Api"""
 _SOURCES = Path("/usr/src")
@@ -25,13 +27,16 @@ _UNUSED = ("*/drivers/gpu/drm/amd/include/*", "*/tools/testing/*")
 """of a source tree: a quarter of it, which no object here needs"""
 
 
-def compiled(folder: Path, arch: str, text: str | None = None, *flags: str) -> Path:
+def compiled(
+    folder: Path, arch: str, text: str | None = None, *flags: str, page_shift: int = 12
+) -> Path:
     """Compile the small allocator, or a changed text of it, and return the object."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = target(arch)
     source, output = folder / "zsmalloc.c", folder / "zsmalloc.o"
     source.write_text(ALLOCATOR.read_text() if text is None else text)
-    options = (*compiler.compile_flags("zig", machine, 12, "O2"), f"-DAPI={READ_LENGTH}", *flags)
+    ours = compiler.compile_flags("zig", machine, page_shift, "O2")
+    options = (*ours, f"-DAPI={READ_LENGTH}", *flags)
     command = [*compiler.compiler("zig", machine).command, *options, "-c", str(source)]
     compiler.compile_to(output, command, "the small allocator does not compile")
     return output
@@ -63,27 +68,34 @@ class RealKernel:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Let one process at a time go on."""
+def _once(folder: Path) -> Iterator[bool]:
+    """Let one process at a time go on; yield whether none has done so in this folder before."""
+    folder.mkdir(exist_ok=True)
+    done = folder / "done"
     with (folder / "lock").open("w") as stream:
         flock(stream, LOCK_EX)
-        yield
+        yield not done.exists()
+        done.touch()
 
 
 def real_kernel(folder: Path, series: str, archs: tuple[str, ...]) -> RealKernel:
     """Return a kernel whose source Debian has installed, made once in a folder."""
     archive = _SOURCES / f"linux-source-{series}.tar.xz"
     assert archive.exists(), f"no source: install it with 'apt-get install linux-source-{series}'"
-    folder.mkdir(exist_ok=True)
-    tree, objects, done = folder / "tree", folder / "objects", folder / "done"
-    with _only_one(folder):
-        if not done.exists():
+    tree = folder / "tree"
+    with _once(folder) as first:
+        if first:
             tree.mkdir(exist_ok=True)
             left_out = [f"--exclude={pattern}" for pattern in _UNUSED]
             unpack = ["tar", "-xf", str(archive), "-C", str(tree), "--strip-components=1"]
             subprocess.run([*unpack, *left_out], check=True)
-            arguments = ["kernel", "build", str(tree), "-o", str(objects)]
-            arguments += ["--arch", ",".join(archs), "-j", str(os.cpu_count() or 1)]
-            subprocess.run(["zsemu", *arguments], check=True)
-            done.touch()
+    return built(tree, folder / "objects", "--arch", ",".join(archs))
+
+
+def built(tree: Path, objects: Path, *options: str) -> RealKernel:
+    """Return what ``zsemu kernel build`` makes of a source tree, made once in a folder."""
+    with _once(objects) as first:
+        if first:
+            command = ["zsemu", "kernel", "build", str(tree), "-o", str(objects), *options]
+            subprocess.run([*command, "-j", str(os.cpu_count() or 1)], check=True)
     return RealKernel(tree, objects)

@@ -14,7 +14,6 @@ from zsemu.guest.structures import StopAt
 from zsemu.kernel.counts import ENTRIES, INSTRUCTIONS, KINDS, PHASES, document
 from zsemu.kernel.exercise import slots
 from zsemu.kernel.facts import discover
-from zsemu.kernel.link import link
 from zsemu.kernel.object import load
 from zsemu.kernel.replay import KernelOutcome, KernelReplay
 from zsemu.kernel.steps import as_trace
@@ -55,7 +54,7 @@ def _single_step(replay: KernelReplay, row: int) -> NDArray[np.int64]:
 @pytest.mark.external
 @pytest.mark.parametrize("arch", ARCHS)
 def test_hooks_count_what_single_steps_do(kernel: RealKernel, arch: str) -> None:
-    facts = discover(link(load(kernel.object(arch))))
+    facts = discover(load(kernel.object(arch)))
     trace = as_trace(slots(facts.geometry), facts.geometry)
     trace = trace.take(np.flatnonzero(trace.operation != Operation.FREE)).head(8192)
     placed = place_in_memory(trace, facts.geometry)
@@ -74,7 +73,7 @@ def test_hooks_count_what_single_steps_do(kernel: RealKernel, arch: str) -> None
 @pytest.mark.external
 @pytest.mark.parametrize("arch", ARCHS)
 def test_observing_everything_counts_the_same(kernel: RealKernel, arch: str) -> None:
-    facts = discover(link(load(kernel.object(arch))))
+    facts = discover(load(kernel.object(arch)))
     placed = place_in_memory(load_trace("compile-zstd", 3000), facts.geometry)
     by_shape, observed = (
         KernelReplay(facts, placed).run(),
@@ -88,7 +87,7 @@ def test_observing_everything_counts_the_same(kernel: RealKernel, arch: str) -> 
 
 @pytest.mark.external
 def test_part_by_part_is_the_same(kernel: RealKernel) -> None:
-    facts = discover(link(load(kernel.object("x86_64"))))
+    facts = discover(load(kernel.object("x86_64")))
     source = TraceFile(find("compile-zstd"))
     whole = KernelReplay(facts, place(source, facts.geometry)).run()
     parts = KernelReplay(facts, PlacedStream(source, facts.geometry, 900)).run()

@@ -60,7 +60,15 @@ def test_an_object_that_is_no_zsmalloc(tmp_path: Path) -> None:
 def test_an_import_without_a_stand_in_names_who_needs_it(tmp_path: Path) -> None:
     path = compiled(tmp_path, "x86_64", _calling("something_new"))
     with pytest.raises(ZsemuError, match=r"needs something_new, for zs_free\(\)"):
-        link(load(path))
+        link(load(path), 12)
+
+
+def test_an_object_that_makes_no_pool(tmp_path: Path) -> None:
+    text = ALLOCATOR.read_text()
+    assert text.count("return pool;") == 1
+    path = compiled(tmp_path, "x86_64", text.replace("return pool;", "return 0;"))
+    with pytest.raises(ZsemuError, match="does not run: when it makes a pool, it gets none"):
+        discover(load(path))
 
 
 @pytest.mark.parametrize(
@@ -76,4 +84,4 @@ def test_configurations_that_cannot_run_are_named(tmp_path: Path, symbol: str, o
 def test_without_debug_information_the_option_is_named(tmp_path: Path) -> None:
     path = compiled(tmp_path, "x86_64", None, "-g0")
     with pytest.raises(ZsemuError, match="CONFIG_DEBUG_INFO_DWARF5"):
-        discover(link(load(path)))
+        discover(load(path))

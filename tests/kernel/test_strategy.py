@@ -156,7 +156,7 @@ def test_another_placement_is_a_violation(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["--strategy", "{}", "--arch", "arm"], "of x86_64, riscv32, not of arm"),
-        (["--strategy", "{}", "--page-size", "16384"], "leave out --page-size"),
+        (["--strategy", "{}", "--page-size", "16384"], "choose them with --page-size 4096"),
         (["--strategy", "{}/x86_64/zsmalloc.o,{}/riscv32/zsmalloc.o"], "into a folder"),
         (["--strategy", "{}/x86_64"], "no kernel's objects in it"),
         (["--strategy", "{}/none.o"], "No such file"),

@@ -162,14 +162,14 @@ def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Str
     A kernel's objects must be of architectures that are named, and limit them where none are.
     """
     from zsemu.guest import strategies, targets
-    from zsemu.kernel.strategy import KERNEL_PAGE, KernelStrategy, strategy
+    from zsemu.kernel.strategy import KernelStrategy, strategy
 
     chosen = [targets.target(name) for name in archs or targets.names()]
     named = [strategy(name) for name in names or strategies.names()]
     kernels = [one for one in named if isinstance(one, KernelStrategy)]
     for one in kernels:
         for target in chosen if archs else ():
-            one.ensure(target.name, KERNEL_PAGE)
+            one.ensure(target.name)
     if len(kernels) == len(named):
         chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
     return chosen, named

@@ -70,11 +70,10 @@ def show(
     Example: zsemu kernel show mm/zsmalloc.o
     """
     from zsemu.kernel.facts import discover
-    from zsemu.kernel.link import link
     from zsemu.kernel.object import load
 
     kernel = load(path)
-    facts = discover(link(kernel, lse=lse))
+    facts = discover(kernel, lse=lse)
     geometry = facts.geometry
     rows = (
         ("architecture", kernel.target.target.name),
@@ -83,6 +82,7 @@ def show(
         ("imports", str(len(kernel.imports))),
         ("copies", ", ".join(one.path.name for one in kernel.copies) or "zs_copy(), ours"),
         ("address layout", facts.address.name),
+        ("pages", f"{geometry.page_size} bytes"),
         ("geometry", f"{geometry.name}, {len(geometry.classes)} classes"),
         ("zs_huge_class_size()", f"{geometry.huge_class_size} bytes"),
         ("sizeof(struct page)", f"{facts.layouts.size('page')} bytes"),

@@ -25,7 +25,7 @@ BUDGET: Final = 1 << 22
 """blocks, or instructions where those are hooked, that one phase of one operation may take"""
 TOO_LONG, TOO_MANY_BLOCKS = 1, 2
 _MAX_ENTRIES: Final = 12
-_LINES: Final = 1 << 12
+_LINES: Final = 1 << 13
 _SOURCE: Final = Path(__file__).parent / "native" / "counts.c"
 _BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
 
@@ -50,7 +50,7 @@ class _Counts(ctypes.Structure):
         *((name, _u64) for name in ("nr_blocks", "max_blocks", "cell")),
         *((name, _u64) for name in ("previous", "previous_size", "previous_cell")),
         ("rows", _pointer),
-        *((name, _u64) for name in ("ram", "ram_size")),
+        *((name, _u64) for name in ("ram", "ram_size", "page_shift")),
         ("region", _pointer),
         *((name, _u64) for name in ("round", "zeroing", "behind")),
         *((name, _pointer) for name in ("misaligned", "profile", "weight")),
@@ -130,7 +130,7 @@ class Hooks:
         self.misaligned = np.zeros(int(raw.text_size), np.uint8)
         """by byte of the code: whether an access there was not aligned as it must be"""
         self.point("misaligned", self.misaligned)
-        raw.ram, raw.ram_size = RAM_BASE, memory.size
+        raw.ram, raw.ram_size, raw.page_shift = RAM_BASE, memory.size, memory.page_shift
         rows = np.zeros((operations, len(PHASES), len(KINDS), len(COLUMNS)), np.uint32)
         self.point("rows", rows)
         return rows

@@ -36,6 +36,8 @@ class KernelImage:
 
     kernel: KernelObject
     image: Image
+    page_shift: int
+    """of the pages that the stand-ins, and the MMU, have"""
     lse: bool
     symbols: Mapping[str, int]
     """the addresses of all functions and variables, local ones too"""
@@ -83,23 +85,23 @@ def _digest(parts: Iterable[bytes | str]) -> str:
     return digest.hexdigest()[:24]
 
 
-def _flags(target: KernelTarget) -> tuple[str, ...]:
-    return (*compiler.compile_flags("zig", target.target, 12, "O2"), *target.flags)
+def _flags(target: KernelTarget, page_shift: int) -> tuple[str, ...]:
+    return (*compiler.compile_flags("zig", target.target, page_shift, "O2"), *target.flags)
 
 
-def _guest_digest(target: KernelTarget) -> str:
+def _guest_digest(target: KernelTarget, page_shift: int) -> str:
     """Return a digest, hexadecimal, of all that guest_objects() depend on."""
     found = compiler.compiler("zig", target.target)
     headers = [*ARCH.glob("*.h"), *ARCH.glob("*/*.h")]
     inputs = [path.read_bytes() for path in sorted({*headers, *_sources(target)})]
-    return _digest([found.version, *found.command[1:], *_flags(target), *inputs])
+    return _digest([found.version, *found.command[1:], *_flags(target, page_shift), *inputs])
 
 
-def guest_objects(target: KernelTarget) -> list[Path]:
+def guest_objects(target: KernelTarget, page_shift: int) -> list[Path]:
     """Return the compiled objects of everything that the guest has beside the kernel's."""
     found = compiler.compiler("zig", target.target)
-    flags = _flags(target)
-    folder = compiler.cache_folder("kernel") / f"{target.target.name}-{_guest_digest(target)}"
+    flags, digest = _flags(target, page_shift), _guest_digest(target, page_shift)
+    folder = compiler.cache_folder("kernel") / f"{target.target.name}-{digest}"
     folder.mkdir(exist_ok=True)
     objects = []
     for source in _sources(target):
@@ -123,15 +125,10 @@ def _defined(objects: Iterable[Path]) -> set[str]:
     return names
 
 
-def needs(kernel: KernelObject) -> dict[str, str]:
-    """Return the symbols that no stand-in has, and for each a function that refers to it."""
-    patched_away = {patch.symbol for patch in kernel.target.patches}
-    there = _defined(guest_objects(kernel.target)) | patched_away
-    return {name: user for name, user in kernel.imports.items() if name not in there}
-
-
-def _refuse_unknown(kernel: KernelObject) -> None:
-    missing = needs(kernel)
+def _refuse_unknown(kernel: KernelObject, objects: Iterable[Path]) -> None:
+    """Raise ZsemuError with ``needs X`` for the first import that nothing in ``objects`` has."""
+    there = _defined(objects) | {patch.symbol for patch in kernel.target.patches}
+    missing = {name: user for name, user in kernel.imports.items() if name not in there}
     if not missing:
         return
     first = min(missing)
@@ -155,23 +152,25 @@ def linked_target(kernel: KernelObject, lse: bool) -> Target:
     return replace(target, unicorn_cpu=cpu, cpu_model=name)
 
 
-def image_digest(kernel: KernelObject, *, lse: bool = False) -> str:
+def image_digest(kernel: KernelObject, page_shift: int, *, lse: bool = False) -> str:
     """Return a digest, hexadecimal, of all that an image depends on."""
     copies = [patched(copy) for copy in kernel.copies]
-    ours = (_SCRIPT.read_bytes(), _guest_digest(kernel.target))
+    ours = (_SCRIPT.read_bytes(), _guest_digest(kernel.target, page_shift))
     return _digest([patched(kernel, lse=lse), *copies, *ours])
 
 
-def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:
-    """Return the image of an object, linked if no cached one fits; ``lse`` is as patched() has it.
+def link(kernel: KernelObject, page_shift: int, *, lse: bool = False) -> KernelImage:
+    """Return the image of an object, linked if no cached one fits.
 
+    Its pages have ``1 << page_shift`` bytes, as the kernel's must have for more than making a pool;
+    ``lse`` is as patched() has it.
     The kernel's own memcpy() and copy_page() replace ours if they lie beside the object.
     ZsemuError with ``needs X`` if it imports what no stand-in has.
     """
     target = linked_target(kernel, lse)
-    _refuse_unknown(kernel)
-    objects = guest_objects(kernel.target)
-    digest = image_digest(kernel, lse=lse)
+    objects = guest_objects(kernel.target, page_shift)
+    _refuse_unknown(kernel, objects)
+    digest = image_digest(kernel, page_shift, lse=lse)
     folder = compiler.cache_folder("images")
     output = folder / f"{target.name}-kernel-{digest}.elf"
     if not output.exists():
@@ -189,7 +188,7 @@ def link(kernel: KernelObject, *, lse: bool = False) -> KernelImage:
     symbols = _symbols(output)
     if not any(name in symbols for name in _INITCALLS):
         raise ZsemuError(f"{kernel.path}: it has no initcall: no zs_init() or init_module()")
-    return KernelImage(kernel, image, lse, symbols)
+    return KernelImage(kernel, image, page_shift, lse, symbols)
 
 
 def _symbols(path: Path) -> dict[str, int]:

@@ -36,10 +36,12 @@ from zsemu.kernel.object import interface
 from zsemu.kernel.target import AddressLayout
 
 _ALIGN: Final = 1 << 16
+"""the largest page of any target"""
 _STACK: Final = 1 << 16
-_PAGE: Final = 4096
 _UNIT: Final = 32
 """bytes of the smallest slab object"""
+_SLAB: Final = 1 << 20
+"""bytes for slab objects beside handles and zspages: caches, classes, pool"""
 _TASK: Final = 1 << 14
 """bytes of a CPU's task, of which the code looks at the first few thousand"""
 
@@ -63,9 +65,6 @@ class KernelSizes:
 class KernelMemory:
     """The RAM of one run. Offsets are from its start; ``ram`` has dtype uint8."""
 
-    mmu_shift: Final = 12
-    page_size: Final = _PAGE
-
     def __init__(
         self,
         linked: KernelImage,
@@ -76,6 +75,7 @@ class KernelMemory:
     ) -> None:
         """Lay everything out; ``seed`` gives the order in which the pool's frames are used."""
         self.linked, self.image, self.sizes = linked, linked.image, sizes
+        self.page_shift, self.page_size = linked.page_shift, 1 << linked.page_shift
         self.layouts, self.address = layouts, address
         self.target = target = linked.image.target
         self.types = kernel_layout(target)
@@ -93,16 +93,16 @@ class KernelMemory:
         self.log = self._place((sizes.operations * 16 + 16) * 4, BATCH)
         self.frames = self._place(sizes.pages * 4, BATCH)
         self.arena = self._place(sizes.arena, CALLER)
-        self.stream = self._place(_PAGE, CALLER)
-        # A handle and a zspage of 64 or 128 bytes each, caches, classes, pool and buffers.
-        slab_pages = sizes.objects // (_PAGE // _UNIT) + sizes.zspages // 16 + 256
-        self.slab_state = self._place(slab_pages * (_PAGE // _UNIT) * 4, BATCH)
-        self.slab = self._place(slab_pages * _PAGE, STATE)
-        self.pool = self._place(sizes.pages * 2 * _PAGE, POOL, apart=True)
+        self.stream = self._place(self.page_size, CALLER)
+        slab_pages = self._slab_pages()
+        self.slab_state = self._place((slab_pages << self.page_shift) // _UNIT * 4, BATCH)
+        self.slab = self._place(slab_pages << self.page_shift, STATE)
+        self.pool = self._place(2 * sizes.pages << self.page_shift, POOL, apart=True)
         self.window_leaf, self.window_entries = self._take(_ALIGN), 0
         self.memmap = self._place_memmap()
         root = self._take(_ALIGN)
-        tables = self._take(((self._end >> 20) + 96) << 12)
+        # A leaf table maps 1 MiB or more.
+        tables = self._take(((self._end >> 20) + 96) << self.page_shift)
         self.size = self._end
         if target.word_bits == 32 and address.linear + RAM_BASE + self.size > address.memmap:
             raise ZsemuError(
@@ -123,6 +123,17 @@ class KernelMemory:
 
     # Where things are.
 
+    @property
+    def mmu_shift(self) -> int:
+        """Of the pages of the MMU: a kernel has no others."""
+        return self.page_shift
+
+    def _slab_pages(self) -> int:
+        """Return how many pages slab objects may need; each size has pages of its own."""
+        # Handles; zspages, of 64 or 128 bytes each; and a mapping buffer for each CPU.
+        most = self.sizes.objects * _UNIT + self.sizes.zspages * 256 + _SLAB
+        return (most >> self.page_shift) + self.page_shift + self.sizes.cpus
+
     def _map_image(self) -> None:
         image = self.image
         text, stop = image.address("zs_text_start"), image.address("zs_stop")
@@ -138,18 +149,22 @@ class KernelMemory:
         return start
 
     def _place(self, size: int, region: int, *, apart: bool = False) -> int:
-        size = (max(size, 1) + _PAGE - 1) // _PAGE * _PAGE
+        size = self._whole(max(size, 1))
         start = self._take(size)
         self._map(self.virtual(start), start, size, write=True, apart=apart)
         self._mark(start, size, region)
         return start
 
+    def _whole(self, size: int) -> int:
+        """Return a size or an address, rounded up to whole pages."""
+        return (size + self.page_size - 1) // self.page_size * self.page_size
+
     def _place_memmap(self) -> int:
         """Place the ``struct page`` of the pool's frames, where the code expects them."""
         size = self.layouts.size("page")
-        first = self.address.memmap + ((RAM_BASE + self.pool) >> 12) * size
+        first = self.address.memmap + self._first_frame * size
         last = first + self.sizes.pages * 2 * size
-        begin, end = first // _PAGE * _PAGE, (last + _PAGE - 1) // _PAGE * _PAGE
+        begin, end = first // self.page_size * self.page_size, self._whole(last)
         start = self._take(end - begin)
         self._map(begin, start, end - begin, write=True)
         self._mark(start, end - begin, STATE)
@@ -168,7 +183,7 @@ class KernelMemory:
         execute: bool = False,
         apart: bool = False,
     ) -> None:
-        pages = size // _PAGE
+        pages = size >> self.page_shift
         run, skip = (1, 1) if apart else (pages, 0)
         row = (virtual, RAM_BASE + start, pages, run, skip, int(write), int(execute))
         self._ranges.append(row)
@@ -181,10 +196,15 @@ class KernelMemory:
         """Return the offset of an address in the guest's linear map."""
         return virtual - self.address.linear - RAM_BASE
 
-    def frame_pages(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return which pages of the pool page frames are."""
-        found: NDArray[np.int64] = (frames - ((RAM_BASE + self.pool) >> 12)) // 2
-        return found
+    @property
+    def _first_frame(self) -> int:
+        """The number of the pool's first page frame."""
+        return RAM_BASE + self.pool >> self.page_shift
+
+    def linear(self, frames: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return the addresses of page frames in the guest's linear map."""
+        start = np.uint64(self.address.linear)
+        return start + (frames.astype(np.uint64) << np.uint64(self.page_shift))
 
     def view(self, offset: int, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
         """Return ``count`` items of ``dtype`` at ``offset``, in place."""
@@ -216,18 +236,20 @@ class KernelMemory:
             return f"code or static data of the image: {symbol}"
         at = self.offset(address)
         pool = at - self.pool
-        if 0 <= pool < self.sizes.pages * 2 * _PAGE and pool // _PAGE % 2:
-            frame = (RAM_BASE + at >> self.mmu_shift) - 1
-            return f"the page behind page frame {frame:#x} of the pool, byte {at % _PAGE:#x}"
+        page, inside = divmod(pool, self.page_size)
+        if 0 <= page < 2 * self.sizes.pages and page % 2:
+            frame = (RAM_BASE + at >> self.page_shift) - 1
+            return f"the page behind page frame {frame:#x} of the pool, byte {inside:#x}"
         if 0 <= at < self.size:
             return "the linear map, no page" if not self.mapped(address) else "the linear map"
         return "mapped by nothing"
 
     def regions(self) -> NDArray[np.uint8]:
         """Return the region of every page of RAM, shape (pages of RAM,)."""
-        regions = np.full((self.size >> 12) + 1, OTHER, np.uint8)
+        shift = self.page_shift
+        regions = np.full((self.size >> shift) + 1, OTHER, np.uint8)
         for start, size, region in self._marks:
-            regions[start >> 12 : (start + size - 1 >> 12) + 1] = region
+            regions[start >> shift : (start + size - 1 >> shift) + 1] = region
         return regions
 
     def buffers(self) -> list[int]:
@@ -245,7 +267,7 @@ class KernelMemory:
         for cpu in range(self.sizes.cpus):
             at = self.percpu + cpu * _ALIGN + symbol + area["vm_buf"]
             raw = self.ram[at : at + self.target.word].tobytes()
-            self._mark(self.offset(int.from_bytes(raw, "little")), _PAGE, BUFFER)
+            self._mark(self.offset(int.from_bytes(raw, "little")), self.page_size, BUFFER)
 
     # What the guest finds there.
 
@@ -292,9 +314,10 @@ class KernelMemory:
             name: layouts.offset("scatterlist", name) if has_list else 0
             for name in ("page_link", "offset", "length")
         }
-        first = (RAM_BASE + self.pool) >> 12
         frames = self.view(self.frames, np.dtype("<u4"), self.sizes.pages)
-        frames[:] = first + 2 * np.random.default_rng(seed).permutation(self.sizes.pages)
+        frames[:] = self._first_frame + 2 * np.random.default_rng(seed).permutation(
+            self.sizes.pages
+        )
         values = {
             "page_bytes": layouts.size(page),
             "page_flags": layouts.offset(page, "flags"),
@@ -354,5 +377,5 @@ class KernelMemory:
             if name in self.image.symbols and struct in self.layouts.structs:
                 step, offset = self.layouts.size(struct), self.layouts.offset(*field.split("."))
                 start = self.image.address(name) - RAM_BASE + offset
-                for index in range(4096 // step):
+                for index in range(self.image.symbols[name].size // step):
                     self.view(start + index * step, word, 1)[0] = value

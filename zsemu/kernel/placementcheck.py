@@ -119,8 +119,7 @@ class PlacementCheck:
         address = ops["address"][rows].astype(np.uint64)
         header = self._facts.geometry.headers[done.class_index[rows]].astype(np.int64)
         frame = self._chains[placed.zspage[index], placed.page[index]]
-        inside = (memory.address.linear + (frame.astype(object) << 12)).astype(np.uint64)
-        direct = inside + (done.offset[rows] + header).astype(np.uint64)
+        direct = memory.linear(frame) + (done.offset[rows] + header).astype(np.uint64)
         if self._facts.linked.kernel.api == Api.MAP:
             copied = np.isin(address - header.astype(np.uint64), self._buffers)
             expected = spans

@@ -11,7 +11,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest import strategies, targets
 from zsemu.guest.strategies import Strategy
 from zsemu.kernel.facts import KernelFacts, discover
-from zsemu.kernel.link import link, linked_target
+from zsemu.kernel.link import linked_target
 from zsemu.kernel.object import KernelObject, load
 from zsemu.kernel.target import kernel_target
 
@@ -19,8 +19,6 @@ _NAMES: Final = ("zsmalloc.o", "zsmalloc.ko")
 """what an object is called in the folder of its architecture; the first that is there counts"""
 _SUFFIXES: Final = (".o", ".ko")
 _LSE: Final = "+lse"
-KERNEL_PAGE: Final = 4096
-"""bytes of a page of the kernels that can be run"""
 
 
 @dataclass(frozen=True)
@@ -54,23 +52,29 @@ class KernelStrategy(Strategy):
 
     def object(self, arch: str) -> KernelObject:
         """Read the object of an architecture; ZsemuError if there is none, or it cannot run."""
-        self.ensure(arch, KERNEL_PAGE)
+        self.ensure(arch)
         return load(dict(self.objects)[arch], arch)
 
-    def ensure(self, arch: str, page_size: int) -> None:
-        """Raise ZsemuError unless there is an object for an architecture and a page size."""
+    def ensure(self, arch: str, page_size: int | None = None) -> None:
+        """Raise ZsemuError unless there is an object for an architecture, and a page size."""
         if arch not in self.archs:
             there = ", ".join(self.archs)
             raise ZsemuError(f"{self.name}: an object of {there}, not of {arch}: leave out one")
-        if page_size != KERNEL_PAGE:
+        if page_size is not None and page_size != (mine := self.page_size(arch)):
             raise ZsemuError(
-                f"{self.name}: a kernel with pages of {KERNEL_PAGE} bytes, not of {page_size}:"
-                " leave out --page-size"
+                f"{self.name}: on {arch}, a kernel with pages of {mine} bytes, not of {page_size}:"
+                f" choose them with --page-size {mine}, or leave out {arch}"
             )
+
+    def page_size(self, arch: str) -> int:
+        """Return the bytes of a page of the kernel that the object of an architecture is of."""
+        shifts = targets.target(arch).page_shifts
+        # Where the MMU has pages of one size only, nothing must be run to know it.
+        return 1 << shifts[0] if len(shifts) == 1 else self.facts(arch).geometry.page_size
 
     def facts(self, arch: str) -> KernelFacts:
         """Link the object of an architecture, and run it to find out what must be known of it."""
-        self.ensure(arch, KERNEL_PAGE)
+        self.ensure(arch)
         return _facts(dict(self.objects)[arch], self.digest_of(arch), self.lse)
 
     def cpu_model(self, arch: str) -> str:
@@ -90,7 +94,7 @@ class KernelStrategy(Strategy):
 @lru_cache(maxsize=2)
 def _facts(path: Path, digest: str, lse: bool) -> KernelFacts:
     # Reading debug information takes seconds, and a check needs the same object several times.
-    return discover(link(load(path), lse=lse))
+    return discover(load(path), lse=lse)
 
 
 def _in_folder(folder: Path) -> tuple[tuple[str, Path], ...]:

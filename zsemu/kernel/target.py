@@ -17,6 +17,8 @@ class AddressLayout:
     """Where a kernel expects ``struct page`` and the linear map; one of a few that it may have."""
 
     name: str
+    page_shift: int
+    """of the pages of the kernels that have it"""
     memmap: int
     """virtual address of the ``struct page`` of page frame 0"""
     linear: int
@@ -62,6 +64,8 @@ class KernelTarget:
     """``ARCH=`` of their makefile"""
     config: str
     """the configuration that ``zsemu kernel build`` takes unless told otherwise"""
+    page_options: Mapping[int, str]
+    """by page size in bytes: the option that chooses it, where a configuration has a choice"""
     cross: str
     """``CROSS_COMPILE=``; empty where the machine that builds is of this architecture"""
     cross_package: str
@@ -84,7 +88,8 @@ class KernelTarget:
 
 def _layout(data: dict[str, Any]) -> AddressLayout:
     fill = {name: (row[0], row[1], row[2]) for name, row in data.get("fill", {}).items()}
-    return AddressLayout(data["name"], data["memmap"], data["linear"], data["set"], fill)
+    shift = data.get("page_shift", 12)
+    return AddressLayout(data["name"], shift, data["memmap"], data["linear"], data["set"], fill)
 
 
 def _task(data: dict[str, Any]) -> TaskField:
@@ -114,6 +119,7 @@ def kernel_target(name: str) -> KernelTarget:
         machine=data["machine"],
         make_arch=data["make_arch"],
         config=data["config"],
+        page_options={int(key): value for key, value in data.get("page_options", {}).items()},
         cross=data["cross"],
         cross_package=data["cross_package"],
         copies=tuple(data.get("copies", ())),

@@ -86,7 +86,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
 def _image(request: Request, arch: str, name: str) -> str:
     strategy = request.strategies[name]
     if isinstance(strategy, KernelStrategy):
-        return kernel_image_digest(strategy.object(arch), lse=strategy.lse)
+        return kernel_image_digest(strategy.object(arch), request.page_shift, lse=strategy.lse)
     return image_digest(
         target(arch),
         strategy,

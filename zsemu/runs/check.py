@@ -16,7 +16,6 @@ from zsemu.guest.hooks import build_library
 from zsemu.guest.image import Image
 from zsemu.guest.targets import target
 from zsemu.kernel.hooks import build_library as build_kernel_hooks
-from zsemu.kernel.link import link
 from zsemu.kernel.strategy import KernelStrategy
 from zsemu.runs.pool import Pool, Report, Stages
 
@@ -27,7 +26,7 @@ def _build(request: Request, cell: tuple[str, str, int], report: Report) -> None
     arch, name, size = cell
     strategy, page_shift = request.strategies[name], size.bit_length() - 1
     if isinstance(strategy, KernelStrategy):
-        link(strategy.object(arch), lse=strategy.lse)
+        strategy.facts(arch)
     else:
         build(target(arch), strategy, cc=request.cc, page_shift=page_shift)
     report(1)

@@ -16,7 +16,6 @@ from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
 from zsemu.kernel.counts import document as kernel_document
 from zsemu.kernel.hooks import build_library as build_kernel_hooks
-from zsemu.kernel.link import link
 from zsemu.kernel.replay import KernelOutcome, KernelReplay
 from zsemu.kernel.strategy import KernelStrategy
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
@@ -100,7 +99,7 @@ def build_image(request: Request, arch: str, name: str) -> Path:
     """Compile a strategy of a request, or link a kernel's object, and return the image."""
     strategy = request.strategies[name]
     if isinstance(strategy, KernelStrategy):
-        return link(strategy.object(arch), lse=strategy.lse).image.path
+        return strategy.facts(arch).linked.image.path
     return build(
         target(arch),
         strategy,

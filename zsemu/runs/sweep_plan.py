@@ -2,7 +2,8 @@
 """Plan a sweep: which cells there are to compute, and which combinations cannot be.
 
 A sweep has one matrix of architectures and strategies for each compiler, optimisation level,
-geometry and page size. Nothing is compiled or replayed to plan it.
+geometry and page size. Nothing is compiled or replayed to plan it, except that a kernel's object is
+run to find out the size of its pages.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import COMPILERS, OPTIMISATIONS
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
-from zsemu.kernel.strategy import KERNEL_PAGE, KernelStrategy
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.runs.cell_store import Key, identify
 from zsemu.runs.request import Request, check, has_pages, provenance, warnings
 from zsemu.traces.file import TraceFile
@@ -174,8 +175,8 @@ def _impossible(request: Request, arch: str, name: str, longest: int) -> str | N
     if isinstance(strategy, KernelStrategy):
         if arch not in strategy.archs:
             return f"{name} has no object of these"
-        if request.page_size != KERNEL_PAGE:
-            return f"{name} is of a kernel with pages of {KERNEL_PAGE} bytes"
+        if request.page_size != (mine := strategy.page_size(arch)):
+            return f"{name} is of a kernel with pages of {mine} bytes"
     if not has_pages(one, strategy, request.page_size):
         return f"{name} maps pages, and these have none of {request.page_size} bytes"
     if longest > request.page_size:

@@ -60,14 +60,12 @@ def _ratio(inuse: int, objects: int) -> int:
 # The sources are get_fullness_group, insert_zspage and find_get_zspage, in these kernels:
 # 2012: drivers/staging/zsmalloc/zsmalloc-main.c in 3.6, assumed for the whole of the staging time.
 # chain-4: mm/zsmalloc.c, with three quarters since 4.1 added compaction.
-# chain-8, chain-16: "fine-grained inuse ratio based fullness grouping" (4c7ac97285d8) and "remove
+# all others: "fine-grained inuse ratio based fullness grouping" (4c7ac97285d8) and "remove
 # insert_zspage() ->inuse optimization". Both were merged after 6.3. That kernel has the longer
 # chains but still groups as 6.2 does; here it is treated like its successors.
 _GROUPS: dict[str, Callable[[int, int], int]] = {
     "2012": _quarter,
     "chain-4": _three_quarters,
-    "chain-8": _ratio,
-    "chain-16": _ratio,
 }
 
 
@@ -131,7 +129,7 @@ class Placer:
 
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
-        group = _GROUPS[geometry.name]
+        group = _GROUPS.get(geometry.name, _ratio)
         # The group of a zspage, by class and by number of free slots.
         self._group_of = [
             [_NO_LIST] + [group(c.objects - free, c.objects) for free in range(1, c.objects)]

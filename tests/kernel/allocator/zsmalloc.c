@@ -10,11 +10,15 @@
 typedef unsigned long ul;
 typedef unsigned int u32;
 
-#define PAGE		4096UL
+#define PAGE		(1UL << PAGE_SHIFT)
+#ifndef CHAIN
 #define CHAIN		8
-#define CLASSES		255
+#endif
+#define SMALLEST	32
+#define DELTA		(PAGE >> 8)
+#define CLASSES		((PAGE - SMALLEST + DELTA - 1) / DELTA + 1)
 #define HEADER		sizeof(ul)
-#define INDEX_BITS	12	/* enough for 128 objects and 32-bit frames */
+#define INDEX_BITS	PAGE_SHIFT	/* enough for the objects and 32-bit frames */
 #define ALLOCATED	1UL
 
 struct page {
@@ -119,14 +123,15 @@ struct zs_pool *zs_create_pool(const char *name)
 {
 	struct zs_pool *pool = kmalloc_trace(0, 0x100, sizeof(*pool));
 	struct size_class *last = 0;
-	int i;
+	ul i;
 
 	pool->handles = kmem_cache_create("handle", sizeof(ul), 0, 0, 0);
 	pool->zspages = kmem_cache_create("zspage", sizeof(struct zspage), 0, 0, 0);
-	for (i = CLASSES - 1; i >= 0; i--) {
+	for (i = CLASSES; i--;) {
 		struct size_class class;
+		ul size = SMALLEST + i * DELTA;
 
-		describe(&class, 32 + i * 16);
+		describe(&class, size > PAGE ? PAGE : size);
 		if (last && last->pages_per_zspage == class.pages_per_zspage &&
 		    last->objs_per_zspage == class.objs_per_zspage) {
 			pool->size_class[i] = last;
@@ -144,7 +149,7 @@ struct zs_pool *zs_create_pool(const char *name)
 
 void zs_destroy_pool(struct zs_pool *pool)
 {
-	int i;
+	ul i;
 
 	for (i = 0; i < CLASSES; i++)
 		if (!i || pool->size_class[i] != pool->size_class[i - 1])
@@ -203,7 +208,8 @@ ul zs_malloc(struct zs_pool *pool, ul bytes, u32 gfp, int node)
 	if (bytes > PAGE)
 		return -28UL;
 	bytes = bytes + HEADER > PAGE ? PAGE : bytes + HEADER;
-	class = pool->size_class[bytes <= 32 ? 0 : (bytes - 32 + 15) / 16];
+	class = pool->size_class[bytes <= SMALLEST ? 0 :
+				 (bytes - SMALLEST + DELTA - 1) / DELTA];
 	handle = kmem_cache_alloc(pool->handles, 0);
 	if (!handle)
 		return -12UL;

@@ -51,7 +51,7 @@ enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS };
 
 #define BLOCK_SIZE	64	/* of a dc zva */
 #define LINE_SHIFT	6
-#define LINE_BITS	12
+#define LINE_BITS	13	/* a phase can touch 4 x 64 KiB, 4096 lines */
 #define STORE_TYPE	17	/* UC_MEM_WRITE */
 
 struct block {
@@ -93,7 +93,7 @@ struct counts {
 
 	/* on_code, on_memory */
 	uint32_t *rows;			/* [operation][phase][kind][COLUMNS] */
-	uint64_t ram, ram_size;
+	uint64_t ram, ram_size, page_shift;
 	const uint8_t *region;		/* by page of RAM */
 	uint64_t round, zeroing, behind;
 	uint8_t *misaligned;		/* by offset in the text: it happened there */
@@ -323,7 +323,7 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 	if (kind & ALIGNED && address % size)
 		c->misaligned[c->pc - c->text] = 1;
 	if (offset < c->ram_size)
-		region = c->region[offset >> 12];
+		region = c->region[offset >> c->page_shift];
 	r[LOADS + stores]++;
 	r[BYTES_LOADED + stores] += size;
 	by_region = r + REGIONS + 4 * region;
