@@ -25,6 +25,14 @@ def build(
         Path | None,
         typer.Option(help="A .config, of one architecture. [default: the architecture's own]"),
     ] = None,
+    page_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            help="The kernel's pages: 4096, 16384 or 65536, of the architectures that have such."
+            " [default: the configuration's]",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes of make.")] = 0,
     copies: Annotated[
         bool,
@@ -43,18 +51,28 @@ def build(
 
     Exit status: 0 fine, 2 bad use, or make failed.
 
-    Example: zsemu kernel build linux-6.12 -o objects --arch aarch64,riscv64
+    Example: zsemu kernel build linux-6.12 -o objects-16K --page-size 16384
     """
     from zsemu.guest import targets
-    from zsemu.kernel.make import make
+    from zsemu.kernel.make import has_pages, make
     from zsemu.kernel.target import kernel_target
 
-    chosen = values(arch) or targets.names()
-    if config is not None and len(chosen) != 1:
+    known = [kernel_target(name) for name in values(arch) or targets.names()]
+    if page_size is not None:
+        if config is not None:
+            raise ZsemuError("--config says which pages there are: leave out --page-size")
+        if not arch:
+            known = [one for one in known if has_pages(one, page_size)]
+        if not known:
+            raise ZsemuError(
+                f"no architecture has pages of {page_size} bytes: choose 4096, 16384 or 65536"
+            )
+    if config is not None and len(known) != 1:
         raise ZsemuError("--config is of one architecture: choose it with --arch")
     jobs = jobs or os.cpu_count() or 1
-    known = [kernel_target(name) for name in chosen]
-    for line in make(tree, output, known, config, jobs, copies=copies, dry=dry_run):
+    for line in make(
+        tree, output, known, config, jobs, copies=copies, page_size=page_size, dry=dry_run
+    ):
         emit(f"{line}\n")
 
 

@@ -28,7 +28,7 @@ OPTIONS: Final = (
     ("-e", "DEBUG_INFO_DWARF5"),
     ("-d", "DEBUG_INFO_BTF"),
 )
-"""what scripts/config changes in a configuration, unless the user gave one"""
+"""what scripts/config changes in a configuration, unless the user gave one, beside the page size"""
 TOOLS: Final = {
     "make": "make",
     "flex": "flex",
@@ -85,17 +85,41 @@ def _cross(target: KernelTarget) -> str:
     return cross
 
 
+def has_pages(target: KernelTarget, page_size: int) -> bool:
+    """Return whether kernels of an architecture can have pages of so many bytes."""
+    return page_size in (1 << shift for shift in target.target.page_shifts)
+
+
+def _ensure_pages(target: KernelTarget, page_size: int | None) -> None:
+    if page_size is not None and not has_pages(target, page_size):
+        sizes = ", ".join(str(1 << shift) for shift in target.target.page_shifts)
+        raise ZsemuError(
+            f"{target.target.name} has no pages of {page_size} bytes, only of {sizes}: choose"
+            " another --arch or --page-size"
+        )
+
+
+def _edits(target: KernelTarget, page_size: int | None) -> list[str]:
+    """Return the arguments of scripts/config; without a page size, it is the configuration's."""
+    choice = () if page_size is None else target.page_options.items()
+    pages = (("-e" if size == page_size else "-d", option) for size, option in choice)
+    return [word for option in (*OPTIONS, *pages) for word in option]
+
+
 def steps(
     tree: Path,
     output: Path,
     target: KernelTarget,
     config: Path | None = None,
     jobs: int = 1,
+    *,
     copies: bool = False,
+    page_size: int | None = None,
 ) -> Iterator[Step]:
     """Yield the commands that make the object of one architecture, in order.
 
-    With ``copies``, also those that have the kernel's memcpy() and copy_page().
+    With ``copies``, also those that have the kernel's memcpy() and copy_page(). ``page_size``, in
+    bytes, is chosen in the architecture's own configuration; a given ``config`` is left as it is.
     What they write is in ``output/build/<target>``.
     """
     build = output / "build" / target.target.name
@@ -108,8 +132,8 @@ def steps(
     make = (*alone, f"-j{jobs}")
     if config is None:
         yield Step((*make, target.config), tree)
-        edits = [word for option in OPTIONS for word in option]
-        yield Step(("scripts/config", "--file", str(build / ".config"), *edits), tree)
+        edit = ("scripts/config", "--file", str(build / ".config"), *_edits(target, page_size))
+        yield Step(edit, tree)
     else:
         yield Step(("cp", str(config), str(build / ".config")), tree)
     yield Step((*make, "olddefconfig"), tree)
@@ -154,12 +178,16 @@ def make(
     jobs: int = 1,
     *,
     copies: bool = False,
+    page_size: int | None = None,
     dry: bool = False,
 ) -> Iterator[str]:
     """Make the objects; yield each command before it runs, and each object when it is there.
 
-    With ``dry``, nothing runs. ZsemuError if the tree is none, or something is missing or fails.
+    With ``dry``, nothing runs. ZsemuError if the tree is none, an architecture has no pages of
+    ``page_size`` bytes, or something is missing or fails.
     """
+    for target in targets:
+        _ensure_pages(target, page_size)
     tree, output = tree.resolve(), output.resolve()
     version(tree)
     if config is not None and not config.is_file():
@@ -173,7 +201,7 @@ def make(
         build = output / "build" / target.target.name
         if not dry:
             build.mkdir(parents=True, exist_ok=True)
-        for step in steps(tree, output, target, config, jobs, copies):
+        for step in steps(tree, output, target, config, jobs, copies=copies, page_size=page_size):
             yield step.pasted
             if not dry:
                 run(step)
