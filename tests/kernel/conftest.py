@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.objects import ARCHS, OLDER_ARCHS, RealKernel, real_kernel
+from kernel.objects import ARCHS, LARGER_PAGE, OLDER_ARCHS, RealKernel, built, real_kernel
 
 
 def _shared(factory: pytest.TempPathFactory) -> Path:
@@ -25,3 +25,10 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> RealKernel:
 def older_kernel(tmp_path_factory: pytest.TempPathFactory) -> RealKernel:
     """Make those of the kernel on which the first traces were recorded, or wait for them."""
     return real_kernel(_shared(tmp_path_factory) / "kernel-6.1", "6.1", OLDER_ARCHS)
+
+
+@pytest.fixture(scope="session")
+def larger_pages(kernel: RealKernel) -> RealKernel:
+    """Make those of the newer kernel with pages of LARGER_PAGE bytes: aarch64 alone has such."""
+    options = ("--page-size", str(LARGER_PAGE))
+    return built(kernel.tree, kernel.objects.with_name("objects-larger-pages"), *options)

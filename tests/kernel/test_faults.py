@@ -43,6 +43,8 @@ FAULTS = {
 """what is wrong, and how the source is changed for it: a pattern and its replacement"""
 
 
+FAULTY = (("kernel", "x86_64"), ("larger_pages", "aarch64"), ("kernel", "riscv64"))
+"""fixture and architecture of the objects that they are planted in"""
 LONGEST = 60
 """lines that a case of one of them may have"""
 
@@ -63,9 +65,12 @@ def _failures(path: Path, arch: str) -> list[Failure]:
 
 
 @pytest.mark.external
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize(("kernel_name", "arch"), FAULTY)
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_found(kernel: RealKernel, tmp_path: Path, arch: str, name: str) -> None:
+def test_a_planted_fault_is_found(
+    kernel_name: str, arch: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kernel: RealKernel = request.getfixturevalue(kernel_name)
     text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
     changed, number = re.subn(*FAULTS[name], text, count=1)
     assert number == 1
@@ -95,6 +100,15 @@ def test_a_violation_names_the_line_of_the_source(kernel: RealKernel, tmp_path: 
 @pytest.mark.parametrize("suite", allocator.SUITES, ids=lambda suite: suite.name)
 def test_the_unchanged_object_holds(kernel: RealKernel, arch: str, suite: Suite) -> None:
     assert allocator.check(target(arch), _strategy(kernel.object(arch)), suite).failures == []
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("suite", allocator.SUITES, ids=lambda suite: suite.name)
+def test_an_object_with_larger_pages_holds(larger_pages: RealKernel, suite: Suite) -> None:
+    path = larger_pages.object("aarch64")
+    result = allocator.check(target("aarch64"), _strategy(path), suite)
+    assert result.failures == []
+    assert result.operations > 0
 
 
 @pytest.mark.external
