@@ -106,7 +106,7 @@ class _Blocks(_Nothing):
         super().run(batch)
 
     def total(self) -> int:
-        return int(self.machines.blocks.instructions(self.subject.image).sum())
+        return int(self.machines.blocks.instructions().sum())
 
 
 class Counting(Unhooked):

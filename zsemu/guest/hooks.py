@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
+from zsemu.guest.block_histogram import BlockHistogram, BlockHits
 from zsemu.guest.hook_structures import (
-    BLOCK,
     CALLS,
     DRIVER_PHASE,
     ENTRIES,
@@ -25,7 +25,7 @@ from zsemu.guest.hook_structures import (
     PROMISE,
     NativeHooks,
 )
-from zsemu.guest.image import KIND, STRING, Image
+from zsemu.guest.image import Image
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.native_library import load_library
 from zsemu.guest.strategies import PROMISES
@@ -48,18 +48,6 @@ def library() -> ctypes.CDLL:
 def build_library() -> None:
     """Compile the callbacks if need be: once, before many processes want them."""
     library()
-
-
-class BlockHits(NamedTuple):
-    """How often a translated block ran."""
-
-    address: int
-    size: int
-    """bytes"""
-    hits: NDArray[np.uint64]
-    """shape (phases, SCOPE_COLUMNS)"""
-    repeats: NDArray[np.uint64]
-    """those hits that were another round of the instruction at the block's end, same shape"""
 
 
 class Place(NamedTuple):
@@ -93,7 +81,9 @@ class Hooks:
         self._point(run, "current", memory.ram[current:])
         run.budget, run.phase = budget, DRIVER_PHASE
         run.stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
-        self._make_blocks(memory.image)
+        self._blocks = BlockHistogram(
+            self._native.blocks, memory.image, most=self.MAX_BLOCKS, phases=len(PHASES)
+        )
 
     def _describe_image(self, image: Image) -> None:
         native = self._native.image
@@ -105,16 +95,6 @@ class Hooks:
         for index, name in enumerate(ENTRIES):
             # A strategy need not have zs_settle(): then nothing ever runs at that address.
             native.entry[index] = image.symbols[name].address if name in image.symbols else 0
-
-    def _make_blocks(self, image: Image) -> None:
-        native, cells = self._native.blocks, (self.MAX_BLOCKS, len(PHASES), SCOPE_COLUMNS)
-        self._blocks = np.zeros(self.MAX_BLOCKS, BLOCK)
-        self._hits, self._repeats = np.zeros(cells, np.uint64), np.zeros(cells, np.uint64)
-        native.max = self.MAX_BLOCKS
-        self._point(native, "at", np.zeros(image.text[1] - image.text[0], np.uint32))
-        self._point(native, "block", self._blocks)
-        self._point(native, "hits", self._hits)
-        self._point(native, "repeats", self._repeats)
 
     def _point(self, structure: ctypes.Structure, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of a native structure point at an array."""
@@ -292,20 +272,11 @@ class Hooks:
 
     def block_hits(self) -> Iterator[BlockHits]:
         """Yield how often each translated block has run."""
-        for index in range(self._native.blocks.number):
-            address, size, _ = self._blocks[index].tolist()
-            yield BlockHits(address, size, self._hits[index], self._repeats[index])
+        return iter(self._blocks)
 
-    def instructions(self, image: Image) -> NDArray[np.int64]:
-        """Sum the instructions that the block hits stand for, shape (phases, SCOPE_COLUMNS).
-
-        A rep-prefixed instruction is a block of its own from its second round on, and retired once.
-        """
+    def instructions(self) -> NDArray[np.int64]:
+        """Sum the instructions that the block hits stand for, shape (phases, SCOPE_COLUMNS)."""
         total = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
-        start = image.text[0]
-        for block in self.block_hits():
-            number = image.count(block.address, block.size)
-            total += block.hits.astype(np.int64) * number
-            if number == 1 and image.kinds[block.address - start] & KIND == STRING:
-                total -= block.repeats.astype(np.int64)
+        for _, retired in self._blocks.retired():
+            total += retired
         return total

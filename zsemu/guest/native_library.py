@@ -11,15 +11,18 @@ from zsemu.guest.compiler import cache_folder, compile_to, zig
 
 _FLAGS: Final = ("-O2", "-shared", "-fPIC", "-mcpu=baseline", "-Wall", "-fno-sanitize=undefined")
 
+_SHARED: Final = Path(__file__).parent / "native"
+"""the folder of headers that the C files of other folders include, too"""
+
 
 def load_library(name: str, source: Path) -> ctypes.CDLL:
-    """Load what a C file and those beside it compile to, which the cache may have already.
+    """Load what a C file, those beside it and shared headers compile to, unless the cache has it.
 
     ZsemuError with the compiler's message if they do not compile.
     """
     digest = hashlib.sha256()
     digest.update("\0".join((*_FLAGS, platform.system(), platform.machine())).encode())
-    for path in sorted(source.parent.glob("*.[ch]")):
+    for path in sorted({*source.parent.glob("*.[ch]"), *_SHARED.glob("*.h")}):
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\0".encode() + content)
     compiled = cache_folder("hooks") / f"{name}-{digest.hexdigest()[:24]}.so"

@@ -214,7 +214,7 @@ class _Bench:
 
     def blocks(self) -> int:
         """Return the instructions that all block hits so far stand for."""
-        return int(self.counting.instructions(self.image)[_SETTLE].sum())
+        return int(self.counting.instructions()[_SETTLE].sum())
 
     def words(self, offset: int) -> NDArray[Any]:
         """Return the machine words at an offset in RAM, in place, shape (8,)."""

@@ -13,7 +13,8 @@ from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PROFILE, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
-from zsemu.guest.image import KIND, STRING
+from zsemu.guest.block_histogram import BlockHistogram
+from zsemu.guest.hook_structures import NativeBlocks
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE
 from zsemu.guest.native_library import load_library
@@ -27,7 +28,6 @@ TOO_LONG, TOO_MANY_BLOCKS = 1, 2
 _MAX_ENTRIES: Final = 12
 _LINES: Final = 1 << 13
 _SOURCE: Final = Path(__file__).parent / "native" / "counts.c"
-_BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
 
 _u64, _pointer = ctypes.c_uint64, ctypes.c_void_p
 
@@ -46,9 +46,7 @@ class _Counts(ctypes.Structure):
         ("stop", _pointer),
         *((name, _u64) for name in ("phase", "spent", "exhausted", "operation", "pc", "epoch")),
         ("signature", _pointer),
-        *((name, _pointer) for name in ("block_at", "blocks", "hits", "repeats")),
-        *((name, _u64) for name in ("nr_blocks", "max_blocks", "cell")),
-        *((name, _u64) for name in ("previous", "previous_size", "previous_cell")),
+        ("blocks", NativeBlocks),
         ("rows", _pointer),
         *((name, _u64) for name in ("ram", "ram_size", "page_shift")),
         ("region", _pointer),
@@ -109,14 +107,7 @@ class Hooks:
         raw.budget, raw.phase = BUDGET, DRIVER_PHASE
         raw.stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         self.point("current", memory.batch["current"])
-        cells = (self.MAX_BLOCKS, len(PHASES), SCOPE_COLUMNS)
-        self.blocks = np.zeros(self.MAX_BLOCKS, _BLOCK)
-        self.hits, self.repeats = np.zeros(cells, np.uint64), np.zeros(cells, np.uint64)
-        raw.max_blocks = self.MAX_BLOCKS
-        self.point("block_at", np.zeros(end - start, np.uint32))
-        self.point("blocks", self.blocks)
-        self.point("hits", self.hits)
-        self.point("repeats", self.repeats)
+        self._blocks = BlockHistogram(raw.blocks, image, most=self.MAX_BLOCKS, phases=len(PHASES))
 
     def point(self, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of ``struct counts`` point at an array."""
@@ -172,19 +163,11 @@ class Hooks:
         self._handles.append(handle)
 
     def instructions(self) -> NDArray[np.int64]:
-        """Sum the instructions that the block hits stand for, shape (phases, kinds, scopes).
-
-        A rep-prefixed instruction is a block of its own from its second round on, and retired once.
-        """
-        image = self._memory.image
+        """Sum the instructions that the block hits stand for, shape (phases, kinds, scopes)."""
         total = np.zeros((len(PHASES), len(KINDS), SCOPE_COLUMNS), np.int64)
-        start = image.text[0]
-        for index in range(self.raw.nr_blocks):
-            address, size = int(self.blocks[index]["address"]), int(self.blocks[index]["size"])
-            number, kind = image.count(address, size), self.owner[address - start]
-            total[:, kind] += self.hits[index].astype(np.int64) * number
-            if number == 1 and image.kinds[address - start] & KIND == STRING:
-                total[:, kind] -= self.repeats[index].astype(np.int64)
+        start = self._memory.image.text[0]
+        for address, retired in self._blocks.retired():
+            total[:, self.owner[address - start]] += retired
         return total
 
 

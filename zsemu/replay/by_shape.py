@@ -122,7 +122,7 @@ class EachLength(Observation):
 
     def _block_hits(self) -> NDArray[np.int64]:
         """Return the instructions that block hits stand for, shape (phases, SCOPE_COLUMNS)."""
-        instructions = self.machines.blocks.instructions(self.subject.image)
+        instructions = self.machines.blocks.instructions()
         instructions[:, UNCOUNTED] = 0  # the read-back
         return instructions
 

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "blocks.h"
+
 /* As zsemu/counts.py has them. DRIVER: no phase, the driver itself runs. */
 enum phase { SETTLE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
 
@@ -112,13 +114,6 @@ struct finding {
 	uint64_t calls[CALLS];	/* where it was called from, the innermost first */
 };
 
-/* A translated block of Unicorn's. */
-struct block {
-	uint64_t address;
-	uint32_t size;
-	uint32_t next;		/* another block of the same address, + 1 */
-};
-
 /* A cache line that the current operation has touched in its phase. */
 struct line {
 	uint64_t line;
@@ -167,17 +162,6 @@ struct run {
 	uint64_t behind;		/* address behind the instruction at pc */
 	/* the calls that led here: depth of them, of which CALLS are kept */
 	uint64_t depth, call[CALLS], back[CALLS];
-};
-
-/* The histogram of blocks that on_block() fills. */
-struct blocks {
-	uint32_t *at;			/* by offset in the text: number + 1 */
-	struct block *block;		/* by number */
-	uint64_t *hits, *repeats;	/* [number][phase * SCOPES + scope] */
-	uint64_t number, max;		/* blocks that there are, and fit */
-	uint64_t cell;			/* phase * SCOPES + scope */
-	/* the last block of this phase: address (0: none), size, cell */
-	uint64_t previous, previous_size, previous_cell;
 };
 
 /* The rows of counts that on_code() and on_memory() fill. */

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../guest/native/blocks.h"
+
 enum phase { MALLOC, FREE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
 
 /* Whose code: the object's own, a stand-in's, or what copies. */
@@ -54,12 +56,6 @@ enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS };
 #define LINE_BITS	13	/* a phase can touch 4 x 64 KiB, 4096 lines */
 #define STORE_TYPE	17	/* UC_MEM_WRITE */
 
-struct block {
-	uint64_t address;
-	uint32_t size;
-	uint32_t next;		/* another block of the same address, + 1 */
-};
-
 struct line {
 	uint64_t line, epoch;
 	uint64_t dirty;
@@ -84,12 +80,7 @@ struct counts {
 	/* the path of each malloc and free, by operation; by either set */
 	uint64_t *signature;
 
-	/* on_block */
-	uint32_t *block_at;		/* by offset in the text: index + 1 */
-	struct block *blocks;
-	uint64_t *hits, *repeats;	/* [block][phase * SCOPES + scope] */
-	uint64_t nr_blocks, max_blocks, cell;
-	uint64_t previous, previous_size, previous_cell;
+	struct blocks blocks;		/* of on_block */
 
 	/* on_code, on_memory */
 	uint32_t *rows;			/* [operation][phase][kind][COLUMNS] */
@@ -127,7 +118,7 @@ static int follow(struct counts *c, uint64_t address)
 
 	if (address - c->driver < c->driver_end - c->driver) {
 		c->phase = DRIVER;
-		c->previous = c->previous_size = 0;
+		c->blocks.previous = c->blocks.previous_size = 0;
 		return DRIVER;
 	}
 	if (c->phase != DRIVER)
@@ -137,7 +128,7 @@ static int follow(struct counts *c, uint64_t address)
 			continue;
 		c->phase = c->phase_of[i];
 		c->operation = load(c->current, c->word_bits);
-		c->cell = c->phase * SCOPES + c->scope[c->operation];
+		c->blocks.cell = c->phase * SCOPES + c->scope[c->operation];
 		c->spent = c->pc = c->behind = 0;
 		c->epoch++;
 		break;
@@ -169,57 +160,29 @@ static void spend(struct counts *c, void *uc)
 	}
 }
 
-static uint32_t block_of(struct counts *c, uint64_t address, uint32_t size)
-{
-	uint32_t *link = &c->block_at[address - c->text];
-
-	while (*link) {
-		struct block *b = &c->blocks[*link - 1];
-
-		if (b->size == size)
-			return *link - 1;
-		link = &b->next;
-	}
-	if (c->nr_blocks == c->max_blocks)
-		return ~0U;
-	c->blocks[c->nr_blocks] = (struct block){ address, size, 0 };
-	*link = ++c->nr_blocks;
-	return *link - 1;
-}
-
 void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 {
 	struct counts *c = user;
-	uint64_t cell;
-	uint32_t block;
+	struct blocks *blocks = &c->blocks;
+	uint64_t behind;
 
-	/* What most blocks are: the next round of a loop. */
-	if (address == c->previous && size == c->previous_size) {
+	if (is_round(blocks, address, size)) {
 		spend(c, uc);
 		jump(c, address + size, address);
-		c->hits[c->previous_cell]++;
-		c->repeats[c->previous_cell]++;
+		count_round(blocks);
 		return;
 	}
 	if (address - c->text >= c->text_size || follow(c, address) == DRIVER)
 		return;
 	spend(c, uc);
-	if (address != c->previous + c->previous_size)
-		jump(c, c->previous + c->previous_size, address);
-	block = block_of(c, address, size);
-	if (block == ~0U) {
+	behind = blocks->previous + blocks->previous_size;
+	if (address != behind)
+		jump(c, behind, address);
+	if (!count_block(blocks, address - c->text, address, size,
+			 PHASES * SCOPES)) {
 		c->exhausted = TOO_MANY_BLOCKS;
 		c->stop(uc);
-		return;
 	}
-	cell = block * (PHASES * SCOPES) + c->cell;
-	c->hits[cell]++;
-	/* A rep-prefixed instruction: every round is a block of its own. */
-	if (c->previous + c->previous_size == address + size)
-		c->repeats[cell]++;
-	c->previous = address;
-	c->previous_size = size;
-	c->previous_cell = cell;
 }
 
 static uint32_t *row(struct counts *c)
