@@ -43,6 +43,7 @@ def run(
     page_size: int = 4096,
     cc: str = "zig",
     optimisation: str = "O2",
+    cache: str | None = None,
     jobs: int = 1,
     cell: Callable[[requests.Request, str, str], Record] = compare.single,
 ) -> Document:
@@ -53,6 +54,8 @@ def run(
     file by its path, or a trace; of it the first ``operations``, or all. ``geometry``: 2012,
     chain-4, chain-8 or chain-16; None is the one the trace was recorded on. ``page_size``: 4096,
     16384 or 65536 bytes. ``cc``: zig, gcc or clang. ``optimisation``: O0, O1, O2, O3 or Os.
+    ``cache``: caches to model, such as ``l1=32K:8,l2=512K:8`` or a name of
+    zsemu.caches.hierarchy.PRESETS.
 
     With one of ``jobs`` all runs in this process, and ``cell`` gives each record: replace it to
     keep records, for instance. More are worker processes, for which a program must guard its start
@@ -73,6 +76,7 @@ def run(
         page_size=page_size,
         cc=cc,
         optimisation=optimisation,
+        cache=cache,
     )
     requests.check(asked)
     for line in requests.warnings(asked):

@@ -49,6 +49,9 @@ COLUMNS: Final = (
     *(f"class_{name}" for name in CLASSES),
     *(f"{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
+CACHE_COUNTS: Final = ("l1_misses", "l1_writebacks", "l2_misses", "l2_writebacks")
+"""what a model of caches (zsemu.caches) counts, if one is asked for: it is no part of a row, since
+it depends on all operations before"""
 CHECKS: Final = (
     "stores_reading",
     "stores_outside",
@@ -95,8 +98,11 @@ Counts = dict[str, dict[str, dict[str, object]]]
 """``counts[phase][scope][count]``: an int, or for tlb_invalidates, classes and regions a dict"""
 
 
-def document(sums: "NDArray[np.int64]") -> Counts:
-    """Return sums, of shape (SCOPE_COLUMNS, phases, columns), in the form that results have."""
+def document(sums: "NDArray[np.int64]", cache: "NDArray[np.int64] | None" = None) -> Counts:
+    """Return sums, of shape (SCOPE_COLUMNS, phases, columns), in the form that results have.
+
+    ``cache`` is what a model of caches has counted, shape (SCOPE_COLUMNS, phases, CACHE_COUNTS).
+    """
     counts: Counts = {}
     for phase, name in enumerate(PHASES):
         counts[name] = {}
@@ -114,5 +120,8 @@ def document(sums: "NDArray[np.int64]") -> Counts:
             entry["regions"] = {
                 region: {key: row[f"{region}.{key}"] for key in TRAFFIC} for region in REGIONS
             }
+            if cache is not None:
+                missed = cache[list(columns), phase].sum(axis=0).tolist()
+                entry["cache"] = dict(zip(CACHE_COUNTS, missed, strict=True))
             counts[name][scope] = entry
     return counts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from zsemu.caches.presets import PRESETS
 from zsemu.cli.diff import REGRESSION, DiffFormat, Limits, judge, show
 from zsemu.cli.options import (
     GEOMETRY,
@@ -85,6 +86,16 @@ BreakEven = Annotated[
         " --details by mode, and with what sources say that an invalidate costs.",
     ),
 ]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        metavar="CPU|l1=SIZE:WAYS,l2=SIZE:WAYS",
+        help="Also run all accesses through a model of these data caches, such as"
+        " l1=32K:8,l2=512K:8, and print what misses instead of ratios; with --details beside them."
+        " Of a CPU: " + ", ".join(PRESETS) + ".",
+    ),
+]
 RelativeTo = Annotated[
     str,
     typer.Option(
@@ -121,6 +132,7 @@ def compare(
     details: Details = False,
     regions: Regions = False,
     break_even: BreakEven = False,
+    cache: Cache = None,
     cc: Compiler = "zig",
     relative_to: RelativeTo = "copy",
     jobs: Jobs = None,
@@ -148,7 +160,14 @@ def compare(
     _check_places(json, save_baseline)
     if limit and not baseline:
         raise ZsemuError("--limit is about what moved: name a --baseline")
-    show = _show(format, count, details=details, split=regions, break_even=break_even)
+    show = _show(
+        format,
+        count,
+        details=details,
+        split=regions,
+        break_even=break_even,
+        misses=cache is not None,
+    )
     old = baselines.read(baseline) if baseline else None
     labels, base = _strategies(values(strategy), relative_to)
     asked = request(
@@ -159,6 +178,7 @@ def compare(
         geometry=geometry,
         page_size=page_size,
         cc=cc,
+        cache=cache,
     )
     document = _run(asked, old, jobs)
     if json:
@@ -228,7 +248,13 @@ def _strategies(names: list[str], relative_to: str) -> "tuple[dict[str, Strategy
 
 
 def _show(
-    format: Format, count: Count | None, *, details: bool, split: bool, break_even: bool
+    format: Format,
+    count: Count | None,
+    *,
+    details: bool,
+    split: bool,
+    break_even: bool,
+    misses: bool,
 ) -> "Callable[[Document, str], None]":
     """Return what prints results and ratios to a strategy; ZsemuError if it could not be."""
     if break_even:
@@ -244,6 +270,8 @@ def _show(
         return lambda document, base: _show_for_programs(document, format, details=details)
     if details:
         return lambda document, base: _show_details(document, base, format, split=split)
+    if misses and not count:
+        return lambda document, base: _show_misses(document, base, format)
     return lambda document, base: _show_glance(document, base, format, count or Count.BYTES)
 
 
@@ -269,6 +297,18 @@ def _show_break_even(document: "Document", base: str, format: Format, *, details
         emit(break_even_text.markdown(matrix, details=details))
     else:
         emit(break_even_text.text(matrix, details=details, width=width()))
+
+
+def _show_misses(document: "Document", base: str, format: Format) -> None:
+    """Print what missed in a model of caches."""
+    from zsemu.reports import cache_text
+    from zsemu.reports.matrix import Matrix
+
+    matrix = Matrix(document, base)
+    if format == Format.MARKDOWN:
+        emit(cache_text.markdown(matrix))
+    else:
+        emit(cache_text.text(matrix, width=width()))
 
 
 def _show_details(document: "Document", base: str, format: Format, *, split: bool) -> None:

@@ -62,6 +62,9 @@ FINDING: Final = np.dtype(
 BLOCK: Final = np.dtype([("address", np.uint64), ("size", np.uint32), ("next", np.uint32)])
 """``struct block``: a translated block"""
 
+STEP_OFFSET, STEP_SIZE, STEP_STORE, STEP_PHASE, STEP_BASE = 0, 40, 47, 48, 50
+"""the lowest bit of each part of a step: where in RAM, bytes, whether stored, phase, base"""
+
 _SLOT: Final = 65536
 _LEAF: Final = 65536
 _LINE_TABLE: Final = 1 << 13
@@ -166,6 +169,12 @@ class NativeTranslations(ctypes.Structure):
     )
 
 
+class NativeSequence(ctypes.Structure):
+    """``struct sequence``: every access, in order."""
+
+    _fields_ = (*_pointers("step end"), *_words("number max"))
+
+
 class NativeHooks(ctypes.Structure):
     """``struct hooks``: everything that the callbacks of one CPU read and fill."""
 
@@ -178,4 +187,5 @@ class NativeHooks(ctypes.Structure):
         ("rows", NativeRows),
         ("judgement", NativeJudgement),
         ("translations", NativeTranslations),
+        ("sequence", NativeSequence),
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
+from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram, BlockHits
 from zsemu.guest.hook_structures import (
     CALLS,
@@ -171,6 +172,16 @@ class Hooks:
         self._point(self._native.profile, "counts", profile)
         return profile
 
+    def keep_sequence(self, operations: int, steps: int) -> None:
+        """Keep every access from now on, of batches of at most so many operations.
+
+        ``steps`` is how many accesses there is room for between two calls of take_sequence().
+        """
+        # Pages that are not used take no memory.
+        self._point(self._native.sequence, "step", np.empty(steps, np.uint64))
+        self._point(self._native.sequence, "end", np.zeros(operations, np.uint64))
+        self._native.sequence.max = steps
+
     # --- Unicorn -----------------------------------------------------------------------------
 
     def attach_blocks(self, uc: unicorn.Uc) -> None:
@@ -269,6 +280,26 @@ class Hooks:
         number = int(judgement.nr_findings)
         judgement.nr_findings = 0
         return np.frombuffer(judgement.findings, FINDING)[:number].copy(), number
+
+    def take_sequence(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the accesses since the last call, and forget them.
+
+        The steps, as native/hooks.h has them: a view, good until the guest runs again. And by
+        operation the number of steps up to its last one, 0 if it has none. ZsemuError if there were
+        more than there is room for.
+        """
+        sequence = self._native.sequence
+        number, most = int(sequence.number), int(sequence.max)
+        if number > most:
+            raise ZsemuError(
+                f"a batch of operations has {number} accesses, and caches are modelled for at most"
+                f" {most}: leave out --cache"
+            )
+        steps, ends = (self._kept[type(sequence), name] for name in ("step", "end"))
+        found = ends.astype(np.int64)
+        sequence.number = 0
+        ends[:] = 0
+        return steps[:number], found
 
     def block_hits(self) -> Iterator[BlockHits]:
         """Yield how often each translated block has run."""

@@ -81,9 +81,11 @@ class EachLength(Observation):
             raise ZsemuError("the strategy has more states than there is room for")
         keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
         access = self._accesses(batch)
-        if not counted.all():
-            self._learn(batch, keys, access, np.flatnonzero(~counted))
+        observed = np.flatnonzero(~counted)
+        if len(observed):
+            self._learn(batch, keys, access, observed)
         self._costs.occur(keys, access, counted)
+        self._listener.ran(batch, keys, observed)
 
     def read_back(self, batch: Batch) -> None:
         """Run a batch of the read-back, of which nothing is counted."""
@@ -103,7 +105,8 @@ class EachLength(Observation):
                 counted[:, scope] += part.counted[chosen] @ rows[:, :, INSTRUCTIONS]
         counted[_ACCESS] = 0
         same = all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
-        return same and self._costs.consistent and np.array_equal(self._block_hits(), counted)
+        same = same and self._costs.consistent and self._listener.consistent
+        return same and np.array_equal(self._block_hits(), counted)
 
     def confirm(self, sums: NDArray[np.int64]) -> None:
         """Hold the sums of a replay that observed everything against this one's block hits.

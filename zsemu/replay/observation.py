@@ -45,6 +45,19 @@ class Listener:
     ) -> None:
         """Hear what some operations of a batch cost, shape (n, phases, counts.ROW)."""
 
+    def ran(
+        self, batch: Batch, keys: NDArray[np.uint64] | None, observed: NDArray[np.int64]
+    ) -> None:
+        """Hear of a batch that has run; ``keys`` are the shapes of its operations, shape (n,).
+
+        ``observed`` are the numbers of those that were observed, ascending; without keys, all were.
+        """
+
+    @property
+    def consistent(self) -> bool:
+        """Whether operations of one shape did the same, as far as was listened for."""
+        return True
+
 
 class Observation:
     """Runs batches and holds what they cost; a subclass says which operations are observed."""
@@ -91,6 +104,7 @@ class Observation:
         self.machines.observe(batch, 0, StopAt.NEVER, end)
         rows = self.machines.rows[: len(batch.index)]
         self._listener.observed(batch, slice(len(batch.index)), rows)
+        self._listener.ran(batch, None, np.arange(len(batch.index)))
         if batch.is_readback:
             return
         counts, checks = rows[:, :, : len(COLUMNS)], rows[:, :, len(COLUMNS) :].sum(axis=1)

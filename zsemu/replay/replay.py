@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zsemu.caches.hierarchy import Hierarchy
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
+from zsemu.replay.access_sequence import CacheCounts
 from zsemu.replay.batch import Batch
 from zsemu.replay.by_shape import EachLength, EachShape
 from zsemu.replay.culprit import Culprit, SecondReplay
@@ -41,6 +43,8 @@ class Outcome:
     """distinct shapes measured; 0 if every operation was"""
     shows: dict[str, int]
     """for those of counts.CHECKS that some observed operation was not zero in, the first such"""
+    cache: NDArray[np.int64] | None = None
+    """what a model of caches counted, shape (SCOPE_COLUMNS, phases, counts.CACHE_COUNTS)"""
 
 
 class Replay:
@@ -53,19 +57,27 @@ class Replay:
         *,
         full: bool = False,
         observe: Observe | None = None,
+        caches: Hierarchy | None = None,
         promises: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Boot the guest.
 
         ``observe`` says which operations are observed: one of each shape (EachShape), unless it
-        says otherwise or ``full`` is set, which stands for EveryOperation. The strategy is held to
-        the ``promises`` given. ``progress`` hears how many operations each batch had.
+        says otherwise or ``full`` is set, which stands for EveryOperation. With ``caches``, all
+        accesses run through a model of these, for which lengths are part of a shape. The strategy
+        is held to the ``promises`` given. ``progress`` hears how many operations each batch had.
         """
         self._subject = Subject(image, placed, tuple(promises))
         self._progress = progress
-        chosen = observe or (EveryOperation if full else EachShape)
-        self.observation = chosen(self._subject)
+        self._caches = caches
+        self._cached = CacheCounts(caches) if caches else None
+        if self._cached:
+            kind = EveryOperation if full else EachLength
+            self.observation: Observation = kind(self._subject, self._cached)
+        else:
+            chosen = observe or (EveryOperation if full else EachShape)
+            self.observation = chosen(self._subject)
         self._judge = Judge(self.observation, self._culprit())
 
     @property
@@ -89,6 +101,7 @@ class Replay:
             self._subject.image,
             self._subject.placed,
             full=True,
+            caches=self._caches,
             promises=self._subject.promises,
             progress=self._progress,
         ).run()
@@ -134,6 +147,7 @@ class Replay:
             violations=self._judge.violations,
             shapes=self.observation.shapes,
             shows=self.observation.shows,
+            cache=self._cached.sums if self._cached else None,
         )
 
 

@@ -12,8 +12,9 @@ from typing import Final
 from zsemu.counts import LIMITS
 from zsemu.reports.markdown import markdown_table
 from zsemu.reports.notes import BROKEN, INTACT, definitions, heading, violations, wrapped
+from zsemu.reports.panels import Group, Panel
 from zsemu.reports.reproduce import provenance
-from zsemu.reports.tables import Group, Panel, tables, trouble
+from zsemu.reports.tables import tables, trouble
 from zsemu.results.document import Document, Record
 
 _GAP: Final = "  "
@@ -62,7 +63,7 @@ def _text_block(arch: str, records: Sequence[Record], panels: list[Panel], width
 def _text_tables(document: Document, relative_to: str, width: int, split: bool) -> list[str]:
     lines: list[str] = []
     for arch, one in tables(document, relative_to).items():
-        for panels in (one.costs, one.splits)[: 2 if split else 1]:
+        for panels in (one.costs, one.caches, *((one.splits,) if split else ())):
             lines += _text_block(arch, one.records, panels, width)
     return lines
 
@@ -95,7 +96,7 @@ def markdown(document: Document, *, relative_to: str, split: bool = False) -> st
     """Return what text() does as GitHub's Markdown."""
     lines = [heading(document), ""]
     for arch, one in tables(document, relative_to).items():
-        for panel in [*one.costs, *(one.splits if split else [])]:
+        for panel in [*one.costs, *one.caches, *(one.splits if split else [])]:
             header = ["strategy"]
             rows = [[record.strategy] for record in one.records]
             for group in panel.groups:

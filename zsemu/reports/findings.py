@@ -17,7 +17,8 @@ from zsemu.replay.violations import check_of
 from zsemu.reports.cost_curves import Crossing, cost_curves, crossings
 from zsemu.reports.matrix import INSTRUCTIONS, OWN, SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.notes import every_cell, maps_in_words, repeats
-from zsemu.reports.tables import times, trouble
+from zsemu.reports.panels import times
+from zsemu.reports.tables import trouble
 from zsemu.reports.words import listed, span
 from zsemu.results.limits import BYTES
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from zsemu.reports.matrix import Matrix, Measure
-from zsemu.reports.tables import times, trouble
+from zsemu.reports.panels import times
+from zsemu.reports.tables import trouble
 from zsemu.results.document import Record
 
 _OCTAVES: Final = 4

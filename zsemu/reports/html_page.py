@@ -25,6 +25,7 @@ from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import CLOCKS, INVALIDATE_COSTS, RATES
 from zsemu.reports.kernel_text import other_maps
 from zsemu.reports.matrix import INSTRUCTIONS, SCOPE_NAMES, USES, Matrix, Measure
+from zsemu.reports.panels import times
 from zsemu.reports.property_table import Measured
 from zsemu.reports.property_table import table as property_table
 from zsemu.reports.published import CAVEAT, PUBLISHED, Published
@@ -36,7 +37,7 @@ from zsemu.reports.reproduce import (
     needs,
     provenance,
 )
-from zsemu.reports.tables import tables, times, trouble
+from zsemu.reports.tables import tables, trouble
 from zsemu.reports.throughput_table import throughput_table
 from zsemu.results import throughput
 from zsemu.results.document import Document

@@ -10,6 +10,8 @@ from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay.violations import check_of
+from zsemu.reports.cache_tables import DEFINITIONS as CACHE_DEFINITIONS
+from zsemu.reports.cache_tables import MODEL as CACHE_MODEL
 from zsemu.reports.kernel_text import kernels
 from zsemu.reports.reproduce import provenance, provenance_in_short
 from zsemu.reports.tables import by_arch, trouble
@@ -86,6 +88,8 @@ def definitions(document: Document, relative_to: str, *, split: bool = False) ->
         lines.append(
             "by class, by region, lines: of map + unmap; lines: distinct 64-byte ones in a phase."
         )
+    if caches := document.provenance.cache:
+        lines += [f"{caches}: {CACHE_MODEL}", *CACHE_DEFINITIONS]
     lines += [
         f"{record.arch} {record.strategy}: what it costs is no function of what it is given and of"
         " the page words; so every operation was observed, none multiplied."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zsemu.reports.charts import INK, PALETTE, SHAPES, Spec, chart, layer, quantity, style
-from zsemu.reports.tables import times
+from zsemu.reports.panels import times
 
 _STEPS: Final = {3: (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), 10: (1, 1.5, 2, 3, 4, 5, 7), 100: (1, 2, 5)}
 """ticks within a power of ten, where the axis reaches so many times as far as it begins"""

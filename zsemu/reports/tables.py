@@ -14,32 +14,9 @@ from zsemu.counts import (
     STRATEGY_PHASES,
 )
 from zsemu.errors import ZsemuError
+from zsemu.reports.cache_tables import cache_panels
+from zsemu.reports.panels import Column, Group, Panel, figures, ratio_text, scope_title
 from zsemu.results.document import Document, Record
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of figures."""
-
-    header: str
-    cells: list[str]
-    """one for each row, right-aligned; empty after a violation"""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Columns under one title."""
-
-    title: str
-    columns: list[Column]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A table without the names of its rows, so that several can stand side by side."""
-
-    title: str
-    groups: list[Group]
 
 
 def _means(
@@ -50,26 +27,6 @@ def _means(
         sum(record.mean(name, scope, phases) for name in names) if record.intact else None
         for record in records
     ]
-
-
-def _figures(values: Sequence[float | None], decimals: int, *, zero: str = "") -> list[str]:
-    return [
-        "" if value is None else zero if zero and not value else f"{value:.{decimals}f}"
-        for value in values
-    ]
-
-
-def times(ratio: float) -> str:
-    """Return a ratio as text, in the form that all reports print."""
-    return f"{ratio:.2f}x" if ratio < 9.995 else f"{ratio:.1f}x"
-
-
-def _ratio(value: float | None, base: float | None) -> str:
-    if value is None:
-        return ""
-    if not base:
-        return "-"
-    return times(value / base)
 
 
 def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
@@ -90,12 +47,12 @@ def _cost(records: Sequence[Record], base: int, scope: str) -> list[Group]:
                 ]
             if max((value for value in values if value is not None), default=0) >= 1000:
                 decimals = 0
-            columns.append(Column(header, _figures(values, decimals)))
-            columns.append(Column("ratio", [_ratio(value, values[base]) for value in values]))
+            columns.append(Column(header, figures(values, decimals)))
+            columns.append(Column("ratio", [ratio_text(value, values[base]) for value in values]))
         if phases == STRATEGY_PHASES:
             for header, count in (("PTE", "pte_stores"), ("TLB", "tlb_invalidates")):
                 values = _means(records, (count,), scope, phases)
-                columns.append(Column(header, _figures(values, 2, zero="-")))
+                columns.append(Column(header, figures(values, 2, zero="-")))
         groups.append(Group(title, columns))
     return groups
 
@@ -108,7 +65,7 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
         ("lines", {"touched": "lines_touched", "dirtied": "lines_dirtied"}),
     ):
         columns = [
-            Column(header, _figures(_means(records, (c,), scope, STRATEGY_PHASES), 1, zero="-"))
+            Column(header, figures(_means(records, (c,), scope, STRATEGY_PHASES), 1, zero="-"))
             for header, c in counts.items()
         ]
         groups.append(Group(title, columns))
@@ -117,7 +74,7 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
         columns = [
             Column(
                 region,
-                _figures(
+                figures(
                     _means(records, (f"regions.{region}.{count}",), scope, STRATEGY_PHASES),
                     0,
                     zero="-",
@@ -130,14 +87,6 @@ def _split(records: Sequence[Record], shown: Sequence[str], scope: str) -> list[
     return panels
 
 
-def scope_title(record: Record, scope: str) -> str:
-    """Return how many maps figures are of, in words."""
-    if scope == "total":
-        return f"all {record.maps} maps"
-    share = 100 * record.spanning_maps / record.maps
-    return f"{record.spanning_maps} spanning maps ({share:.1f} %)"
-
-
 @dataclass(frozen=True)
 class Tables:
     """What is shown of one architecture."""
@@ -146,6 +95,8 @@ class Tables:
     """one for each row"""
     costs: list[Panel]
     """one of all maps, then one of spanning maps if there are any"""
+    caches: list[Panel]
+    """of the same maps what a model of caches counted, if there was one"""
     splits: list[Panel]
     """the last of ``costs`` split by class of instruction, by cache line and by region"""
 
@@ -159,7 +110,8 @@ def tables(document: Document, relative_to: str) -> dict[str, Tables]:
         base = _base(records, relative_to)
         scopes = ["total"] + ["spanning"] * (records[0].spanning_maps > 0)
         costs = [Panel(scope_title(records[0], s), _cost(records, base, s)) for s in scopes]
-        found[arch] = Tables(records, costs, _split(records, shown, scopes[-1]))
+        caches = [panel for s in scopes for panel in cache_panels(records, base, s)]
+        found[arch] = Tables(records, costs, caches, _split(records, shown, scopes[-1]))
     return found
 
 

@@ -19,11 +19,11 @@ from typing import Final
 from zsemu.counts import ALLOCATOR_PHASES, PHASES, SCOPES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
 from zsemu.replay.violations import check_of
-from zsemu.results.document import LINES, SCALARS, Document, Record
+from zsemu.results.document import CACHE_PATHS, LINES, SCALARS, Document, Record
 from zsemu.results.limits import Limit, value
 
 COUNTS: Final = (*SCALARS, "tlb_invalidates")
-"""the counts of which there are rows"""
+"""the counts of which there are rows; CACHE_PATHS, too, where both results have them"""
 OWN_PHASES: Final = (*STRATEGY_PHASES, *ALLOCATOR_PHASES)
 """phases in which nothing may rise if no limits are given"""
 WATCHED: Final = ("instructions", "bytes_loaded", "bytes_stored")
@@ -108,6 +108,8 @@ def differences(base: Document, new: Document) -> list[str]:
 
     one, two = base.provenance, new.provenance
     differ("Unicorn", one.unicorn, two.unicorn)
+    if one.cache and two.cache:
+        differ("caches", one.cache, two.cache)
     records = {record.cell: record for record in base.records}
     common = [record for record in new.records if record.cell in records]
     archs = [arch for arch in two.compilers if arch in one.compilers]
@@ -216,11 +218,13 @@ def cell_rows(
             phase = phases[0] if len(phases) == 1 else "strategy"
             own = [limit for limit in mine if limit.phases == phases]
             names = dict.fromkeys(COUNTS if phase != "strategy" else ())
+            if phase != "strategy" and record.has_cache and (before is None or before.has_cache):
+                names |= dict.fromkeys(CACHE_PATHS)
             if phase in ALLOCATOR_PHASES:
                 names = {name: None for name in names if name not in LINES}
             for count in (*names, *(limit.count for limit in own if limit.count not in names)):
                 new = value(record, count, phases, scope)
-                old = value(before, count, phases, scope) if before else None
+                old = _old(before, count, phases, scope)
                 reason = ""
                 for limit in own:
                     if limit.count != count or (limit.needs_base and old is None):
@@ -232,3 +236,10 @@ def cell_rows(
                     reason = "rise"
                 if old is not None or reason:
                     yield Row(*record.cell, scope, phase, count, old, new, reason)
+
+
+def _old(before: Record | None, count: str, phases: tuple[str, ...], scope: str) -> int | None:
+    """Return a count of the base; None if it has no such record, or modelled no caches."""
+    if not before or (count in CACHE_PATHS and not before.has_cache):
+        return None
+    return value(before, count, phases, scope)

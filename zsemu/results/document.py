@@ -13,6 +13,8 @@ The document, in the order in which it is written::
         kernels.<name>.<arch>  only with a kernel's objects among the strategies: sha256 of the
                             object, kernel (its version, empty if the object does not tell),
                             compiler, and cpu_model
+        cache               only if caches were modelled: these, as zsemu.caches.hierarchy writes
+                            them
     records[]               by arch, then by strategy, in the order in which they were asked for
         arch, strategy, trace
         geometry, page_size the ones replayed under; the recording's own are with the trace
@@ -28,6 +30,7 @@ The document, in the order in which it is written::
                             counts.<phase>.total.calls is the number of calls. All its counts are
                             those of its own text and of what copies; how each is split is in
                             counts.<phase>.<scope>.<own|copy|stand_in>.<count>
+                            counts.<phase>.<scope>.cache.<count> only if caches were modelled
         by_shape            null after a violation, else what spanning maps cost by where the end of
                             the page falls: by_shape.<read|write|update>.<field>, a list with a
                             number for each row; the fields are those of zsemu.replay.spanning_costs
@@ -49,6 +52,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from zsemu.counts import (
     ALLOCATOR_PHASES,
+    CACHE_COUNTS,
     CLASSES,
     PARTS,
     PHASES,
@@ -81,6 +85,8 @@ PATHS: Final = (
     *(f"regions.{region}.{name}" for region in REGIONS for name in TRAFFIC),
 )
 """the path of every count, as Record.sum() takes it"""
+CACHE_PATHS: Final = tuple(f"cache.{name}" for name in CACHE_COUNTS)
+"""the paths of those counts that there are only if caches were modelled"""
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,8 @@ class Provenance:
     traces: dict[str, Source]
     strategies: dict[str, str]
     kernels: dict[str, dict[str, KernelBuild]] = field(default_factory=dict)
+    cache: str = field(default_factory=str)
+    """the caches that were modelled, or empty"""
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,11 @@ class Record:
     def phases(self) -> tuple[str, ...]:
         """Return the phases of its counts."""
         return (*PHASES, *ALLOCATOR_PHASES) if self.is_allocator else PHASES
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether it has the counts of a model of caches."""
+        return self.counts is not None and "cache" in self.counts["map"]["total"]
 
     @property
     def is_part(self) -> bool:
@@ -245,9 +258,11 @@ class Document:
         All have the same keys: ``arch``, ``strategy``, ``trace``, ``geometry``, ``page_size``,
         ``operations``, ``violations`` (how many), ``phase``, ``scope``, ``maps`` (of the scope),
         then every count by its path, ``regions.pool.loads`` for instance. Counts are sums, None
-        after a violation; divided by ``maps`` they are means per map and unmap.
+        after a violation; divided by ``maps`` they are means per map and unmap. CACHE_PATHS are
+        among them if caches were modelled.
         """
         rows = []
+        paths = (*PATHS, *(CACHE_PATHS if self.provenance.cache else ()))
         for record in self.records:
             for phase in record.phases:
                 for scope in SCOPES:
@@ -263,7 +278,7 @@ class Document:
                         "scope": scope,
                         "maps": record.scope_maps[scope],
                     }
-                    for name in PATHS:
+                    for name in paths:
                         counted = record.intact and (phase in PHASES or name not in LINES)
                         row[name] = record.sum(name, scope, (phase,)) if counted else None
                     rows.append(row)
@@ -273,8 +288,9 @@ class Document:
 def dumps(document: Document) -> str:
     """Return the document as JSON; equal documents give equal text."""
     data = {"schema": document.schema, **asdict(document)}
-    if not document.provenance.kernels:
-        del data["provenance"]["kernels"]
+    for name in ("kernels", "cache"):
+        if not data["provenance"][name]:
+            del data["provenance"][name]
     text = json.dumps(data, indent=1, ensure_ascii=False)
     # A list of numbers takes one line.
     return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
@@ -320,6 +336,8 @@ def loads(text: str, name: str) -> Document:
     for number, record in enumerate(document.records):
         where = f"{name}: records[{number}]"
         _check(record, where)
+        if record.intact and record.has_cache != bool(made.cache):
+            raise _wrong(f"{where}.counts", "with caches just where provenance names them")
         if record.trace not in made.traces:
             raise _wrong(f"{where}.trace", "one of provenance.traces")
         if record.arch not in made.compilers.keys() & made.cpu_models.keys():
@@ -413,6 +431,8 @@ def _check_counts(counts: object, where: str, scalars: Iterable[str]) -> None:
     _integers(counts, scalars, where)
     _integers(counts.get("tlb_invalidates"), TLB_KINDS, f"{where}.tlb_invalidates")
     _integers(counts.get("classes"), CLASSES, f"{where}.classes")
+    if "cache" in counts:
+        _integers(counts["cache"], CACHE_COUNTS, f"{where}.cache")
     regions = counts.get("regions")
     if not isinstance(regions, dict):
         raise _wrong(f"{where}.regions", "an object")

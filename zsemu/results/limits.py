@@ -11,7 +11,8 @@ A limit is written ``[ARCH/STRATEGY:][PHASE.]COUNT=BOUND``:
 ``COUNT``
     a count of results (zsemu.results.document): ``instructions``, ``tlb_invalidates.page_local``,
     ``regions.pool.bytes_loaded``, ``classes.branch``; or ``bytes``, those loaded and stored; of a
-    kernel's object also each of these with ``own.``, ``copy.`` or ``stand_in.`` before it
+    kernel's object also each of these with ``own.``, ``copy.`` or ``stand_in.`` before it; where
+    caches were modelled, also ``cache.l1_misses`` and so on
 ``BOUND``
     ``5%``: the count may rise by that share of the old count; ``+100``: it may rise by that much;
     ``10000``: it may be no more than that, whatever the old count is
@@ -24,10 +25,10 @@ from typing import Final, Literal
 
 from zsemu.counts import ALLOCATOR_PHASES, PARTS, PHASES, STRATEGY_PHASES
 from zsemu.errors import ZsemuError
-from zsemu.results.document import PATHS, SCALARS, Record
+from zsemu.results.document import CACHE_PATHS, PATHS, SCALARS, Record
 
 BYTES: Final = "bytes"
-COUNTS: Final = (*PATHS, BYTES, "tlb_invalidates")
+COUNTS: Final = (*PATHS, *CACHE_PATHS, BYTES, "tlb_invalidates")
 """every count that a limit can name"""
 
 _BOUND: Final = re.compile(r"(?P<share>\d+(\.\d+)?)%|\+(?P<rise>\d+)|(?P<most>\d+)")
@@ -64,6 +65,8 @@ class Limit:
         """Return whether the limit is for this cell."""
         parted = self.count.partition(".")[0] in PARTS
         if (parted or self.phases[0] in ALLOCATOR_PHASES) and not record.is_allocator:
+            return False
+        if self.count in CACHE_PATHS and record.intact and not record.has_cache:
             return False
         return fnmatchcase(record.arch, self.arch) and fnmatchcase(record.strategy, self.strategy)
 
@@ -105,7 +108,7 @@ def parse(text: str) -> Limit:
     if (rest if part in PARTS else count) not in COUNTS:
         raise ZsemuError(
             f"limit {text!r}: no count {count!r}; there are {', '.join(SCALARS)}, {BYTES},"
-            " tlb_invalidates, classes.CLASS and regions.REGION.COUNT"
+            " tlb_invalidates, classes.CLASS, regions.REGION.COUNT and cache.COUNT"
         )
     for kind in ("share", "rise", "most"):
         if found[kind] is not None:

@@ -70,6 +70,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
         "page size": str(request.page_size),
         "compiler family": request.cc,
         "optimisation": request.optimisation,
+        "caches": str(request.caches or ""),
         "version of the compiler": made_by.compilers[arch].version,
         "flags": " ".join(made_by.compilers[arch].flags),
         "image": _image(request, arch, name),

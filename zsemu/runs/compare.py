@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from zsemu.caches.native_structures import library as build_model
 from zsemu.counts import document
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
@@ -124,6 +125,8 @@ def _build(request: Request, cell: tuple[str, str], report: Report) -> Path:
 
 def _build_hooks(request: Request, nothing: None, report: Report) -> None:
     build_hooks(request.strategies.values())
+    if request.caches:
+        build_model()
 
 
 # One trace at a time: a Request, and so its trace, comes to a worker once.
@@ -138,7 +141,8 @@ def _replay(request: Request, cell: _Cell, report: Report) -> _Found:
     if isinstance(strategy, KernelStrategy):
         return _replay_kernel(request, strategy, cell.arch, report)
     placed = _work(request.trace, request.geometry_for(one))
-    outcome = Replay(Image(cell.image, one), placed, progress=report).run()
+    replay = Replay(Image(cell.image, one), placed, caches=request.caches, progress=report)
+    outcome = replay.run()
     if not outcome.violation_count and not outcome.shapes:
         _trusted(strategy, cell.arch)
     return _Found(placed.scope_maps, outcome, request.geometry)
@@ -169,7 +173,7 @@ def _record(request: Request, arch: str, name: str, found: _Found) -> Record:
     if isinstance(outcome, KernelOutcome):
         counts = kernel_document(outcome.sums, outcome.calls)
     else:
-        counts = document(outcome.sums)
+        counts = document(outcome.sums, outcome.cache)
     return Record(
         arch=arch,
         strategy=name,

@@ -9,6 +9,7 @@ from typing import Final
 import unicorn
 
 import zsemu
+from zsemu.caches.hierarchy import Hierarchy, find
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import compiler, options
 from zsemu.guest.strategies import Strategy
@@ -54,6 +55,8 @@ class Request:
     page_size: int = 4096
     cc: str = "zig"
     optimisation: str = "O2"
+    caches: Hierarchy | None = None
+    """those to model, if any"""
 
     @property
     def page_shift(self) -> int:
@@ -82,14 +85,18 @@ def request(
     page_size: int = 4096,
     cc: str = "zig",
     optimisation: str = "O2",
+    cache: str | None = None,
 ) -> Request:
     """Return the request for what a user names.
 
     No architecture stands for all of them, and no geometry for that of the trace's kernel.
+    ``cache`` describes caches to model, as zsemu.caches.hierarchy.find() takes it.
 
     With a kernel's objects among the strategies, no architecture is all that they have. ZsemuError
-    for an unknown architecture or trace, and if ``operations`` is not positive.
+    for an unknown architecture or trace, if ``operations`` is not positive, and for caches that
+    cannot be.
     """
+    caches = None if cache is None else find(cache)
     if operations is not None and operations < 1:
         raise ZsemuError(f"{operations} operations: choose 1 or more")
     # Before the trace is read, which may take long.
@@ -105,6 +112,7 @@ def request(
         page_size=page_size,
         cc=cc,
         optimisation=optimisation,
+        caches=caches,
     )
 
 
@@ -138,6 +146,11 @@ def check(request: Request) -> None:
         for name, strategy in request.strategies.items():
             if isinstance(strategy, KernelStrategy):
                 strategy.ensure(arch, request.page_size)
+                if request.caches:
+                    raise ZsemuError(
+                        f"{name} is a kernel's object, for which caches are not modelled: leave out"
+                        " the object or --cache"
+                    )
             if not has_pages(one, strategy, request.page_size):
                 raise ZsemuError(
                     f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
@@ -184,6 +197,7 @@ def provenance(request: Request) -> Provenance:
             for name, one in request.strategies.items()
             if isinstance(one, KernelStrategy)
         },
+        cache=str(request.caches or ""),
     )
 
 

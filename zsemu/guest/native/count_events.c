@@ -176,5 +176,6 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 		judge_store(h, e, &a, row);
 	else
 		judge_load(h, e, &a, row);
+	keep_access(h, &a);
 	count_access(h, uc, &a, row);
 }

@@ -25,5 +25,6 @@
 #include "judge.c"		/* the rest of what it may do, and promises */
 #include "tlb.c"		/* the windows' page table as a device */
 #include "phases.c"		/* which phase of which operation runs */
+#include "sequence.c"		/* every access, in order */
 #include "count_blocks.c"	/* the histogram of blocks */
 #include "count_events.c"	/* the rows of counts */

@@ -218,6 +218,24 @@ struct profile {
 	const uint64_t *weight;	/* by operation: how often it counts */
 };
 
+/*
+ * The sequence of accesses, for those who want it whole. One access is a word:
+ * see enum step_bit. An access that crosses a page of zsmalloc's is two.
+ */
+struct sequence {
+	uint64_t *step;			/* in the order of the run, or NULL */
+	uint64_t *end;			/* by operation: steps up to its last one */
+	uint64_t number, max;		/* steps that there are, and fit */
+};
+
+enum step_bit {
+	STEP_OFFSET = 0,		/* in RAM, 40 bits */
+	STEP_SIZE = 40,			/* bytes, 7 bits */
+	STEP_STORE = 47,
+	STEP_PHASE = 48,		/* 2 bits */
+	STEP_BASE = 50,			/* 4 bits, which the hooks leave 0 */
+};
+
 struct hooks {
 	struct image image;
 	struct memory memory;
@@ -227,6 +245,7 @@ struct hooks {
 	struct rows rows;
 	struct judgement judgement;
 	struct translations translations;
+	struct sequence sequence;
 };
 
 /* An access to memory as counts and judgement take it. */
