@@ -21,7 +21,7 @@ from bench.programs import PROGRAMS
 from bench.replays import Counting, Scripted, Unhooked
 from bench.report import targets
 from faulty import FAULTY, Faulty
-from outside.counting import _call, qemu_command, qemu_rows
+from outside.counting import call, qemu_command, qemu_rows
 from outside.process import Process
 from samples import busy_trace, image, placed
 
@@ -229,7 +229,7 @@ def test_the_fast_plugin_counts_the_same(arch: str, tmp_path: Path) -> None:
         for rounds in (0, 1, 2, 3):
             process = Process(image_, work, max(rounds, 1))
             process.write(program, None if rounds else 0)
-            _call(qemu_command(process, program, rows, name))
+            call(qemu_command(process, program, rows, name))
             (found,), everything = qemu_rows(process, rows)
             totals.append(everything)
             compared = [COLUMNS.index("instructions"), *columns]

@@ -18,9 +18,9 @@ from zsemu.guest.image import KIND, STRING, Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay import by_shape
 from zsemu.replay.batch import Batch
 from zsemu.replay.by_shape import EachLength
+from zsemu.replay.observation import Listener
 from zsemu.replay.placed_trace import PlacedStream
 from zsemu.replay.replay import Replay
 from zsemu.replay.script import ScriptBuilder
@@ -118,7 +118,7 @@ def by_blocks(replay: Replay, one: Image) -> NDArray[np.int64]:
 @each_target
 def test_executions_are_block_hits(arch: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the operations that the fast machine ran: of each shape all but the first."""
-    monkeypatch.setattr(by_shape, "SAMPLES", 0)
+    monkeypatch.setattr(Listener, "samples", 0)
     one, work = image(target(arch), name), placed(busy_trace(1500), arch)
     first = Replay(one, work, observe=EachLength)
     first.run()

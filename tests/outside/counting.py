@@ -48,7 +48,7 @@ def need(program: str, package: str) -> str:
     return found
 
 
-def _call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[bytes]:
+def call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[bytes]:
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stderr.decode()[-2000:]}"
     return done
@@ -77,7 +77,7 @@ def _plugin(version: int) -> Path:
 @cache
 def _api_version(emulator: str) -> int:
     """Return a version of the plugin API that this QEMU takes: 1 up to 8.2, then 2."""
-    banner = _call([emulator, "--version"]).stdout.decode()
+    banner = call([emulator, "--version"]).stdout.decode()
     match = re.search(r"version (\d+)", banner)
     assert match, banner
     return 1 if int(match[1]) < 9 else 2
@@ -184,7 +184,7 @@ def qemu(process: Process) -> Counted:
     with tempfile.TemporaryDirectory() as name:
         program, rows = Path(name) / "process", Path(name) / "rows"
         process.write(program)
-        done = _call(qemu_command(process, program, rows))
+        done = call(qemu_command(process, program, rows))
         return Counted(*qemu_rows(process, rows), done.stdout)
 
 
@@ -206,7 +206,7 @@ def callgrind(process: Process) -> NDArray[np.int64]:
             there = [f"--toggle-collect={f}" for f in functions if f in process.image.symbols]
             if not there:
                 continue
-            _call(
+            call(
                 [
                     *(program, "--tool=callgrind", "--cache-sim=yes", "--vex-iropt-level=0"),
                     *("--dump-instr=yes", "--dump-line=no", "--compress-pos=no", *there),

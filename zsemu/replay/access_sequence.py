@@ -36,6 +36,9 @@ each, as caches.model.Model.run() does"""
 class AccessSequence(Listener):
     """Gives all accesses of a replay, batch by batch, to what wants them."""
 
+    samples = 32
+    """more than are needed for counts: a shape may cost the same and access something else"""
+
     def __init__(self, take: Steps) -> None:
         self._take = take
         self._shapes = KeyNumbers()

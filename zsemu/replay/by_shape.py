@@ -31,9 +31,6 @@ from zsemu.traces.operation import Operation
 
 _ACCESS: Final = PHASES.index("access")
 
-SAMPLES: Final = 4
-"""operations of each batch that are observed whether their shape is known or not"""
-
 Probe = Callable[[PlacedTrace, Listener], bool]
 """replays a placed trace, every operation observed; returns whether nothing was wrong"""
 
@@ -134,11 +131,12 @@ class EachLength(Observation):
         shape = self._static.numbers(self.rules.keys(batch))
         batch.ops["shape"] = shape
         # Samples get numbers from the other end, which no shape has.
-        free = self.machines.memory.sizes.shapes - SAMPLES * (batch.number + 1)
+        samples = self._listener.samples
+        free = self.machines.memory.sizes.shapes - samples * (batch.number + 1)
         if len(self._static) > free:
             raise ZsemuError("the trace has more shapes than there is room for")
-        sampled = np.random.default_rng(batch.number).integers(len(batch.index), size=SAMPLES)
-        batch.ops["shape"][sampled] = free + np.arange(SAMPLES)
+        sampled = np.random.default_rng(batch.number).integers(len(batch.index), size=samples)
+        batch.ops["shape"][sampled] = free + np.arange(samples)
         return shape
 
     def _learn(

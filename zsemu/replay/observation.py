@@ -34,6 +34,9 @@ class Subject:
 class Listener:
     """Wants to hear of every batch, and of the operations in it that were observed."""
 
+    samples = 4
+    """operations of each batch that are to be observed whether their shape is known or not"""
+
     def attach(self, machines: Machines) -> None:
         """Prepare the guest for what is wanted, before anything runs."""
 
