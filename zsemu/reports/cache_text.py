@@ -12,6 +12,11 @@ from zsemu.reports.notes import MOST, heading, wrapped
 from zsemu.reports.reproduce import provenance_in_short
 from zsemu.results.document import Record
 
+NOTES: Final = (
+    f"The model is {MODEL}",
+    "Each map has a record and a caller's buffer of its own, which were not used before it.",
+)
+"""what must stand beside the tables"""
 _LABELS: Final = ("L1", "L2")
 _NONE: Final = "-"
 _MORE: Final = "More: --details (by who accesses, write-backs, estimates), --json FILE."
@@ -69,8 +74,7 @@ def _below(matrix: Matrix, mark: str) -> list[str]:
         *integrity_lines(matrix),
         f"{mark}: fewest of its column. L1, L2: lines that were not in that level of"
         f" {matrix.document.provenance.cache}.",
-        f"It is {MODEL}",
-        "Each map has a record and a caller's buffer of its own, which always miss.",
+        *NOTES,
     ]
 
 

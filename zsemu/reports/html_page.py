@@ -18,7 +18,7 @@ from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.replay.spanning_costs import MODES
-from zsemu.reports import break_even, break_even_text, charts, notes, plot_files
+from zsemu.reports import break_even, break_even_text, cache_text, charts, notes, plot_files
 from zsemu.reports.findings import COUNTS, Comparison, crossings_of, findings, told
 from zsemu.reports.heat_table import heat_table
 from zsemu.reports.implied_costs import implied
@@ -68,6 +68,7 @@ OF_RUN: Final = (
     Chapter("fewest", "Fewest, by every measure", folded=True, needs="comparisons"),
     Chapter("boundary", "Cost by where the page ends", needs="boundary"),
     Chapter("break-even", "Break-even: what a TLB invalidate may cost", needs="break_even"),
+    Chapter("caches", "Caches: what misses in a model", needs="misses"),
     Chapter("regions", "Traffic by region", needs="regions"),
     Chapter("strategies", "The strategies", folded=True),
     Chapter("figures", "All figures", folded=True),
@@ -170,6 +171,9 @@ def _run(matrix: Matrix, number: int) -> dict[str, Any]:
             for scope in break_even.scopes(matrix)
             for table in break_even_text.tables(matrix, scope)
         ],
+        "cache": document.provenance.cache,
+        "misses": cache_text.tables(matrix) if document.provenance.cache else [],
+        "cache_notes": cache_text.NOTES,
         "prices": break_even_text.definitions(matrix),
         "price_plots": [_figure(plot) for plot in plot_files.break_even_plots(matrix)],
         "implied": implied(matrix),

@@ -100,6 +100,8 @@ def command(document: Document, base: str, output: str) -> str:
     }
     if family := _family(compiler.version):
         options["--cc"] = family
+    if made.cache:
+        options["--cache"] = made.cache
     if level == _DEFAULT_LEVEL:
         verb = "compare"
         options |= {"--relative-to": _source(base), "--json": output}

@@ -168,7 +168,8 @@ def diff(
     found = differences(base, new)
     for limit in limits:
         if not any(limit.applies(record) for record in new.records):
-            raise ZsemuError(f"limit {limit.text!r} is for no cell of the new results")
+            why = "; caches are modelled with --cache" if limit.count in CACHE_PATHS else ""
+            raise ZsemuError(f"limit {limit.text!r} is for no cell of the new results{why}")
     versions = base.provenance.zsemu, new.provenance.zsemu
     if versions[0] != versions[1]:
         found.append("zsemu: {} and {}; shipped strategies may differ".format(*versions))
