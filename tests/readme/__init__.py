@@ -10,6 +10,10 @@ The inner loops, and what llvm-mca says of them, are ``loops.json``, a part of w
     zsemu annotate copy --against swap --arch x86_64,i386,aarch64,arm,riscv64,riscv32
         --trace sqlite-lzo-rle --mca --format json > loops.json
 
+What misses in a model of caches is in ``NAME-caches.json``, a part of what this writes::
+
+    zsemu compare --trace NAME --arch aarch64 --cache l1=32K:8,l2=512K:8 --json NAME-caches.json
+
 What kernels' objects cost is measured by ``python -m fidelity``. The plot is ``boundary.svg``, one
 of those that this writes::
 
@@ -53,6 +57,7 @@ PLOT: Final = HERE / "boundary.svg"
 PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
 PLOTTED_TRACE: Final = "sqlite-lzo-rle"
 LOOPS: Final = "loops"
+MISSES: Final = ("cache.l1_misses", "cache.l2_misses")
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
 )
@@ -147,10 +152,49 @@ def by_mode(trace: str, scope: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def misses(*traces: str) -> str:
+    """Return bytes and misses per map of all maps, and the ranks of strategies by both."""
+    lines = []
+    for trace in traces:
+        rows = ranked(trace)
+        (record, *_) = results(f"{trace}-caches").records
+        lines.append(f"{trace}: {record.arch}, all {record.maps} maps, with access")
+        lines.append("strategy    bytes ratio rank  L1 misses ratio rank  L2 misses ratio rank")
+        for name, columns in rows.items():
+            cells = (
+                f"{mean:.{place > 0:d}f} {ratio:.2f} {rank}"
+                for place, (mean, ratio, rank) in enumerate(columns)
+            )
+            bytes_, l1, l2 = (cell.split() for cell in cells)
+            lines.append(
+                f"{name:10} {bytes_[0]:>6} {bytes_[1]:>5} {bytes_[2]:>4}"
+                + "".join(f"  {mean:>9} {ratio:>5} {rank:>4}" for mean, ratio, rank in (l1, l2))
+            )
+        lines.append("")
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def ranked(trace: str) -> dict[str, list[tuple[float, float, int]]]:
+    """Return mean, ratio to copy and rank of bytes, L1 misses and L2 misses, by strategy."""
+    cells = {one.strategy: one for one in results(f"{trace}-caches").records}
+    columns = []
+    for names in (("bytes_loaded", "bytes_stored"), *((path,) for path in MISSES)):
+        means = {name: sum(map(one.mean, names)) for name, one in cells.items()}
+        order = sorted(f"{mean:.1f}".rjust(9) for mean in means.values())
+        columns.append(
+            {
+                name: (mean, mean / means["copy"], 1 + order.index(f"{mean:.1f}".rjust(9)))
+                for name, mean in means.items()
+            }
+        )
+    return {name: [column[name] for column in columns] for name in cells}
+
+
 BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "glance": lambda: glance("sqlite-lzo-rle"),
     "break-even": lambda: break_even("sqlite-lzo-rle"),
     "throughput": throughput,
+    "misses": lambda: misses("sqlite-lzo-rle", "compile-zstd"),
     "implied": lambda: implied_costs("zsmapbench"),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),

@@ -2,8 +2,9 @@
 """The part of results that the READMEs show, one record a line.
 
 A file is JSON lines: first ``schema`` and ``provenance`` of what zsemu wrote, then each
-of its records. Of the counts a record has those of KEPT, in that order, by phase and scope; of
-``by_shape`` only what the plot is made of. The rest is left out: a document of 48 cells has 2 MB.
+of its records. Of the counts a record has those of KEPT, in that order, by phase and scope, then
+the TLB invalidates, then what a model of caches counted, if there was one; of ``by_shape`` only
+what the plot is made of. The rest is left out: a document of 48 cells has 2 MB.
 """
 
 import json
@@ -11,9 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from zsemu.counts import CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC
+from zsemu.counts import CACHE_COUNTS, CLASSES, PHASES, REGIONS, SCOPES, TLB_KINDS, TRAFFIC
 from zsemu.replay.spanning_costs import FIELDS, MODES
-from zsemu.results.document import SCALARS, Document, Record, dumps, loads
+from zsemu.results.document import CACHE_PATHS, SCALARS, Document, Record, dumps, loads
 
 KEPT: Final = ("instructions", "bytes_loaded", "bytes_stored", "pte_stores")
 TLB: Final = "tlb_invalidates"
@@ -32,6 +33,7 @@ def _record(record: Record, *, plotted: bool) -> dict[str, Any]:
             scope: [
                 *(record.sum(name, scope, (phase,)) for name in KEPT),
                 *(record.sum(f"{TLB}.{kind}", scope, (phase,)) for kind in TLB_KINDS),
+                *(record.sum(name, scope, (phase,)) for name in CACHE_PATHS if record.has_cache),
             ]
             for scope in SCOPES
         }
@@ -67,10 +69,13 @@ def load(path: Path) -> Document:
 
 def _counts(values: list[int]) -> dict[str, Any]:
     scalars = dict(zip(KEPT, values[: len(KEPT)], strict=True))
+    last = len(KEPT) + len(TLB_KINDS)
+    cache = dict(zip(CACHE_COUNTS, values[last:], strict=True)) if values[last:] else None
     return {
         **dict.fromkeys(SCALARS, 0),
         **scalars,
-        TLB: dict(zip(TLB_KINDS, values[len(KEPT) :], strict=True)),
+        TLB: dict(zip(TLB_KINDS, values[len(KEPT) : last], strict=True)),
+        **({"cache": cache} if cache else {}),
         "classes": dict.fromkeys(CLASSES, 0),
         "regions": {region: dict.fromkeys(TRAFFIC, 0) for region in REGIONS},
     }

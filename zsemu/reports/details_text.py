@@ -64,7 +64,8 @@ def _text_tables(document: Document, relative_to: str, width: int, split: bool) 
     lines: list[str] = []
     for arch, one in tables(document, relative_to).items():
         for panels in (one.costs, one.caches, *((one.splits,) if split else ())):
-            lines += _text_block(arch, one.records, panels, width)
+            if panels:
+                lines += _text_block(arch, one.records, panels, width)
     return lines
 
 
