@@ -13,6 +13,8 @@ import readme
 import typer
 from readme import PAGES, README, REFERENCE, kept, ratios, records, rendered, results
 
+from zsemu.caches.hierarchy import find as find_caches
+from zsemu.caches.presets import PRESETS
 from zsemu.cli.app import app
 from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import names as target_names
@@ -272,6 +274,52 @@ def test_what_the_text_says_of_inner_loops() -> None:
         f"on aarch64 where an invalidate costs {price_of_one[0]} instructions, or the time to load"
         f" and store {price_of_one[1]} bytes"
     ) in WORDS
+
+
+def test_what_the_text_says_of_caches() -> None:
+    """Its figures, ranks that it explains, and the table of CPUs."""
+    for name, preset in PRESETS.items():
+        assert f"| `{name}` | `{preset.caches}` | {preset.what} | {preset.source} |" in MANUAL
+    long, short = (readme.ranked(trace) for trace in readme.RECORDINGS)
+    for ranks in (long, short):
+        last = len(ranks)
+        place = {name: tuple(rank for _, _, rank in row) for name, row in ranks.items()}
+        assert place["copy"][0] == last and max(place["copy"][1:]) <= 6
+        assert abs(ranks["copy"][1][1] - ranks["copy-modes"][1][1]) < 0.005
+        assert place["swap-lazy"][1:] == (last, last)
+        assert place["swap"][0] < place["copy"][0] and place["swap"][2] > place["copy"][2]
+        assert place["swap-min"][1] < place["copy-modes"][1]
+        assert all(
+            place[one][at] < place["pgtable"][at] for one in ("readwrite", "sg") for at in (1, 2)
+        )
+    moved = [ranks["swap-min"][0][0] < ranks["copy-modes"][0][0] for ranks in (long, short)]
+    assert moved == [False, True]
+    copy, pgtable = (
+        {one.strategy: one for one in results("sqlite-lzo-rle-caches").records}[name]
+        for name in ("copy", "pgtable")
+    )
+    ratio = [one[1] / other[1] for one, other in zip(long["copy"], long["pgtable"], strict=True)]
+    l1, l2 = (copy.mean(m, "spanning") - pgtable.mean(m, "spanning") for m in readme.MISSES)
+    for says in (
+        f"`copy` moves {ratio[0]:.2f} times the bytes of `pgtable`, and misses L1 {ratio[1]:.2f}"
+        f" times as often and L2 {ratio[2]:.2f} times",
+        f"Of the {l1:.1f} L1 misses that a spanning map of `copy` has more than one of `pgtable`,"
+        f" all but {l2:.1f} hit L2",
+        f"for `copy`, {copy.mean(readme.MISSES[0], 'spanning'):.1f}.",
+    ):
+        assert says in WORDS
+
+
+def test_misses_are_what_the_command_writes() -> None:
+    """Of the short recording a cell."""
+    kept_results = results("compile-zstd-caches")
+    asked = replace(request("compile-zstd"), archs=("aarch64",), caches=find_caches(readme.CACHE))
+    assert kept_results.provenance.cache == readme.CACHE
+    cell = Document(kept_results.provenance, (single(asked, "aarch64", "swap-lazy"),))
+    again = kept.text(cell, plotted=False).splitlines()[1]
+    assert again in (readme.HERE / "compile-zstd-caches.json").read_text().splitlines()
+    for name in readme.RECORDINGS:
+        assert results(f"{name}-caches").provenance.cache == readme.CACHE
 
 
 def test_the_example_is_a_strategy(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ PLOT: Final = HERE / "boundary.svg"
 PLOTTED: Final = f"sqlite-lzo-rle-{kept.PLOTTED_ARCH}-{kept.PLOTTED_MODE}-bytes.svg"
 PLOTTED_TRACE: Final = "sqlite-lzo-rle"
 LOOPS: Final = "loops"
+RECORDINGS: Final = ("sqlite-lzo-rle", "compile-zstd")
+CACHE: Final = "l1=32K:8,l2=512K:8"
+"""the caches that were modelled over the recordings"""
 MISSES: Final = ("cache.l1_misses", "cache.l2_misses")
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
@@ -194,7 +197,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "glance": lambda: glance("sqlite-lzo-rle"),
     "break-even": lambda: break_even("sqlite-lzo-rle"),
     "throughput": throughput,
-    "misses": lambda: misses("sqlite-lzo-rle", "compile-zstd"),
+    "misses": lambda: misses(*RECORDINGS),
     "implied": lambda: implied_costs("zsmapbench"),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
