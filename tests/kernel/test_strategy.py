@@ -54,6 +54,11 @@ def compared(folder: Path) -> Document:
     return zsemu.run("copy-modes", f"mine={folder}", trace=_trace())
 
 
+def test_caches_are_not_modelled(folder: Path) -> None:
+    with pytest.raises(ZsemuError, match="small is a kernel's object, for which caches are not"):
+        zsemu.run("copy", str(folder), arch=ARCHS, trace=_trace(), cache="zen")
+
+
 def test_names(folder: Path) -> None:
     one = strategy(str(folder))
     assert isinstance(one, KernelStrategy)

@@ -13,6 +13,7 @@ from samples import busy_trace
 
 import zsemu
 from runs.small_sweep import OPERATIONS, axes, swept
+from zsemu.caches.hierarchy import find
 from zsemu.guest import compiler as build_module
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
@@ -79,6 +80,7 @@ def test_key_holds_all_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         key(replace(one, geometry="chain-4")),
         key(replace(one, page_size=16384)),
         key(replace(one, optimisation="Os")),
+        key(replace(one, caches=find("zen"))),
         patched(build_module, "version_of", lambda command: "0.1"),
         patched(build_module, "FLAGS", ("-g0",)),
         patched(zsemu, "__version__", "99"),
