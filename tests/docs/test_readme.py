@@ -18,6 +18,8 @@ from zsemu.caches.presets import PRESETS
 from zsemu.cli.app import app
 from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import names as target_names
+from zsemu.replay.access_sequence import AccessSequence
+from zsemu.replay.placed_trace import MAX_OPERATIONS
 from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
@@ -305,6 +307,7 @@ def test_what_the_text_says_of_caches() -> None:
         f" times as often and L2 {ratio[2]:.2f} times",
         f"Of the {l1:.1f} L1 misses that a spanning map of `copy` has more than one of `pgtable`,"
         f" all but {l2:.1f} hit L2",
+        f"{AccessSequence.samples} operations of each batch of {MAX_OPERATIONS} or fewer",
         f"for `copy`, {copy.mean(readme.MISSES[0], 'spanning'):.1f}.",
     ):
         assert says in WORDS

@@ -35,22 +35,22 @@ PRESETS: Final = {
     "zen": Preset(
         "l1=32K:8,l2=512K:8",
         "AMD Zen, without its L3",
-        "AMD Software Optimization Guide for Family 17h Processors (55723), 2.6",
+        "AMD Software Optimization Guide for Family 17h Processors (55723), caches",
     ),
     "cortex-a53": Preset(
         "l1=32K:4,l2=512K:16",
         "Arm Cortex-A53 with 32 KiB and 512 KiB, of the sizes that it can have",
-        "Arm Cortex-A53 MPCore Technical Reference Manual (DDI 0500), 2.1.7, 6.1 and 7.1",
+        "Arm Cortex-A53 MPCore Technical Reference Manual (DDI 0500), level 1 and 2 memory systems",
     ),
     "cortex-a72": Preset(
         "l1=32K:2,l2=1M:16",
         "Arm Cortex-A72 with 1 MiB of L2, of the sizes that it can have",
-        "Arm Cortex-A72 MPCore Technical Reference Manual (100095), 6.1 and 7.1",
+        "Arm Cortex-A72 MPCore Technical Reference Manual (100095), level 1 and 2 memory systems",
     ),
     "cortex-a76": Preset(
         "l1=64K:4,l2=512K:8",
         "Arm Cortex-A76 with 512 KiB of L2, of the sizes that it can have, without an L3",
-        "Arm Cortex-A76 Core Technical Reference Manual (100798), A6.1 and A7.1",
+        "Arm Cortex-A76 Core Technical Reference Manual (100798), level 1 and 2 memory systems",
     ),
 }
 """by name"""

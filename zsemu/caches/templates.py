@@ -8,17 +8,16 @@ operation of the same shape come that operation's accesses, in the same order.
 
 import ctypes
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.caches.native_structures import NativeLayout, library
-from zsemu.guest.hook_structures import STEP_SIZE
 from zsemu.guest.structures import ZSPAGE_PFNS, ZSPAGE_WORDS
 
-CHUNK = 1 << 19
+_CHUNK: Final = 1 << 19
 """steps that are expanded at a time, if an operation does not have more"""
-_OFFSET = np.uint64((1 << STEP_SIZE) - 1)
 
 
 class Templates:
@@ -81,7 +80,7 @@ class Templates:
         first = 0
         while first < len(shapes):
             before = int(total[first - 1]) if first else 0
-            end = int(np.searchsorted(total, before + CHUNK, side="right"))
+            end = int(np.searchsorted(total, before + _CHUNK, side="right"))
             end = max(first + 1, end)
             some = slice(first, end)
             steps = np.empty(int(total[end - 1]) - before, np.uint64)

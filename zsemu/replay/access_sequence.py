@@ -8,6 +8,7 @@ In every run the operations that are observed again must access what the templat
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ from zsemu.replay.observation import Listener
 from zsemu.replay.placed_trace import MAX_OPERATIONS
 from zsemu.replay.zspages import Zspages
 
-_ROOM = 1 << 27
-"""accesses of a batch: a GiB, of which only what is used takes memory"""
+_ROOM: Final = 1 << 26
+"""accesses of a batch: half a GiB, of which only what is used takes memory"""
 
 Steps = Callable[[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]], None]
 """takes the steps of some operations, for each how many there are up to its last, and the scope of

@@ -3,14 +3,13 @@
 
 from typing import Final
 
-from zsemu.counts import NOT_CYCLES, PHASES
+from zsemu.counts import NOT_CYCLES
 from zsemu.reports.cache_tables import L1, L2, MODEL
 from zsemu.reports.glance_text import Cell, Glance, blocks, integrity_lines, markdown_blocks
 from zsemu.reports.markdown import escaped
-from zsemu.reports.matrix import SCOPE_NAMES, Matrix
+from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
 from zsemu.reports.notes import MOST, heading, wrapped
 from zsemu.reports.reproduce import provenance_in_short
-from zsemu.results.document import Record
 
 NOTES: Final = (
     f"The model is {MODEL}",
@@ -22,49 +21,28 @@ _NONE: Final = "-"
 _MORE: Final = "More: --details (by who accesses, write-backs, estimates), --json FILE."
 
 
-def _shown(record: Record | None, scope: str) -> tuple[str, ...]:
-    if record is None or not record.has_cache or not record.scope_maps[scope]:
-        return (_NONE, _NONE)
-    return tuple(f"{record.mean(count, scope, PHASES):.1f}" for count in (L1, L2))
+def _column(matrix: Matrix, scope: str, arch: str) -> dict[str, Cell]:
+    """Return the cells of an architecture, by strategy."""
+    measures = [Measure(count, scope, WHOLE) for count in (L1, L2)]
+    least = [matrix.least(measure, arch, matrix.strategies) for measure in measures]
+    cells = {}
+    for name in matrix.strategies:
+        means = [matrix.figure(measure, arch, name) for measure in measures]
+        cells[name] = Cell(
+            tuple(_NONE if mean is None else f"{mean:.1f}" for mean in means),
+            tuple(name in best for best in least),
+            any((one.arch, one.strategy) == (arch, name) for one in matrix.broken),
+        )
+    return cells
 
 
 def tables(matrix: Matrix) -> list[Glance]:
     """Return a table of misses per map for all maps, and one for spanning maps if there are any."""
     found = []
     for scope in [one for one in ("total", "spanning") if one in matrix.distinct_scopes]:
-        means = {
-            (arch, name): _shown(matrix.records.get((arch, name)), scope)
-            for arch in matrix.archs
-            for name in matrix.strategies
-        }
-        least = {
-            (arch, place): min(
-                (
-                    float(means[arch, name][place])
-                    for name in matrix.strategies
-                    if means[arch, name][place] != _NONE
-                ),
-                default=None,
-            )
-            for arch in matrix.archs
-            for place in range(len(_LABELS))
-        }
-        broken = {(one.arch, one.strategy) for one in matrix.broken}
-        rows = {
-            name: [
-                Cell(
-                    means[arch, name],
-                    tuple(
-                        figure != _NONE and float(figure) == least[arch, place]
-                        for place, figure in enumerate(means[arch, name])
-                    ),
-                    (arch, name) in broken,
-                )
-                for arch in matrix.archs
-            ]
-            for name in matrix.strategies
-        }
-        title = f"misses of map + access + unmap, mean per map, {SCOPE_NAMES[scope]}"
+        columns = [_column(matrix, scope, arch) for arch in matrix.archs]
+        rows = {name: [column[name] for column in columns] for name in matrix.strategies}
+        title = f"misses of {WHOLE}, mean per map, {SCOPE_NAMES[scope]}"
         found.append(Glance(title, _LABELS, matrix.archs, rows, False))
     return found
 
