@@ -69,8 +69,9 @@ def sequence(
         steps: NDArray[np.uint64], ends: NDArray[np.uint64], scopes: NDArray[np.uint32]
     ) -> None:
         before = sum(map(len, kept[0]))
-        for some, one in zip(kept, (steps, ends + np.uint64(before), scopes), strict=True):
-            some.append(one.astype(np.uint64))
+        kept[0].append(steps.copy())
+        kept[1].append(ends + np.uint64(before))
+        kept[2].append(scopes.astype(np.uint64))
 
     whole = AccessSequence(take)
     outcome = Replay(
