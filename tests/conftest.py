@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from zsemu.caches import native_structures
 from zsemu.guest import compiler, hooks, selftest, targets
 from zsemu.paths import ARCH
 from zsemu.runs import doctor
@@ -32,6 +33,26 @@ def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
     yield change
     hooks.library.cache_clear()
+
+
+@pytest.fixture
+def edit_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change a copy of zsemu/caches/native/, which is then used instead: old text, new text."""
+    copy, shared = tmp_path / "caches" / "native", tmp_path / "guest" / "native"
+    shutil.copytree(native_structures.SOURCE.parent, copy)
+    shutil.copytree(hooks.SOURCES, shared)
+
+    def change(old: str, new: str) -> None:
+        texts = {path: path.read_text() for path in copy.iterdir()}
+        times = sum(text.count(old) for text in texts.values())
+        assert times == 1, f"native/ has {old!r} {times} times: plant it anew"
+        for path, text in texts.items():
+            path.write_text(text.replace(old, new))
+        monkeypatch.setattr(native_structures, "SOURCE", copy / "caches.c")
+        native_structures.library.cache_clear()
+
+    yield change
+    native_structures.library.cache_clear()
 
 
 @pytest.fixture

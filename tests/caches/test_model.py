@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The native model of caches against one in Python, and against what must hold for any cache."""
 
-import shutil
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from samples import busy_trace, image, placed
 
 from caches.reference import Access, Reference, packed, unpacked
-from zsemu.caches import native_structures
 from zsemu.caches.hierarchy import find
 from zsemu.caches.model import Model
 from zsemu.guest.targets import target
@@ -130,18 +128,7 @@ def test_a_cache_of_one_line_misses_at_each_change_of_line(name: str) -> None:
         ("line <= last", "line < last + !bits(step[at], STEP_SIZE, 7)"),
     ],
 )
-def test_finds_planted_faults(
-    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "native"
-    shutil.copytree(native_structures.SOURCE.parent, folder)
-    text = (folder / "model.c").read_text()
-    assert text.count(old) == 1, f"plant {old!r} anew"
-    (folder / "model.c").write_text(text.replace(old, new))
-    monkeypatch.setattr(native_structures, "SOURCE", folder / "caches.c")
-    native_structures.library.cache_clear()
-    try:
-        broken = ours(HIERARCHIES[1], random_steps())
-    finally:
-        native_structures.library.cache_clear()
+def test_finds_planted_faults(old: str, new: str, edit_caches: Callable[..., None]) -> None:
+    edit_caches(old, new)
+    broken = ours(HIERARCHIES[1], random_steps())
     assert (broken != theirs(HIERARCHIES[1], random_steps())).any()

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The rebuilt sequence of accesses against the one that was observed whole, step by step."""
 
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from samples import image, placed, trace
 
-from zsemu.caches import native_structures
 from zsemu.caches.hierarchy import find
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import names as strategy_names
@@ -123,23 +121,13 @@ def test_the_first_operations_of_a_recording() -> None:
     ],
 )
 def test_a_wrong_template_is_noticed_and_all_is_observed(
-    name: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, old: str, new: str, edit_caches: Callable[..., None]
 ) -> None:
     image_, work = image(target("arm"), name), work_of("arm")
     caches = find("l1=4K:2,l2=32K:4")
     right = Replay(image_, work, caches=caches).run()
-    folder = tmp_path / "native"
-    shutil.copytree(native_structures.SOURCE.parent, folder)
-    text = (folder / "templates.c").read_text()
-    assert text.count(old) == 1, f"plant {old!r} anew"
-    (folder / "templates.c").write_text(text.replace(old, new))
-    monkeypatch.setattr(native_structures, "SOURCE", folder / "caches.c")
-    native_structures.library.cache_clear()
-    try:
-        replay = Replay(image_, work, caches=caches)
-        found = replay.run()
-    finally:
-        native_structures.library.cache_clear()
+    edit_caches(old, new)
+    found = Replay(image_, work, caches=caches).run()
     assert right.shapes and not found.shapes
     assert found.cache is not None and right.cache is not None
     np.testing.assert_array_equal(found.cache, right.cache)

@@ -34,7 +34,7 @@ class Model:
     ) -> None:
         """Let n operations do their accesses.
 
-        ``steps`` are all accesses in order, as guest/native/hooks.h has them. ``ends`` is how many
+        ``steps`` are all accesses in order, as guest/native/step.h has them. ``ends`` is how many
         of them there are up to each operation's last one, ascending; ``scopes`` is the column in
         which each operation counts. Shape (n,) each.
         """

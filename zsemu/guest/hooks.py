@@ -284,7 +284,7 @@ class Hooks:
     def take_sequence(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the accesses since the last call, and forget them.
 
-        The steps, as native/hooks.h has them: a view, good until the guest runs again. And by
+        The steps, as native/step.h has them: a view, good until the guest runs again. And by
         operation the number of steps up to its last one, 0 if it has none. ZsemuError if there were
         more than there is room for.
         """

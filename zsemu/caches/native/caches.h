@@ -9,14 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A step of a sequence: an access, as zsemu/guest/native/hooks.h has it. */
-enum step_bit {
-	STEP_OFFSET = 0,
-	STEP_SIZE = 40,
-	STEP_STORE = 47,
-	STEP_PHASE = 48,
-	STEP_BASE = 50,
-};
+#include "../../guest/native/step.h"
 
 #define OFFSET_MASK	((1ULL << STEP_SIZE) - 1)
 #define PHASES		4

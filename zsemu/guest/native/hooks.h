@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "step.h"
 
 /* As zsemu/counts.py has them. DRIVER: no phase, the driver itself runs. */
 enum phase { SETTLE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
@@ -220,20 +221,12 @@ struct profile {
 
 /*
  * The sequence of accesses, for those who want it whole. One access is a word:
- * see enum step_bit. An access that crosses a page of zsmalloc's is two.
+ * see step.h. An access that crosses a page of zsmalloc's is two.
  */
 struct sequence {
 	uint64_t *step;			/* in the order of the run, or NULL */
 	uint64_t *end;			/* by operation: steps up to its last one */
 	uint64_t number, max;		/* steps that there are, and fit */
-};
-
-enum step_bit {
-	STEP_OFFSET = 0,		/* in RAM, 40 bits */
-	STEP_SIZE = 40,			/* bytes, 7 bits */
-	STEP_STORE = 47,
-	STEP_PHASE = 48,		/* 2 bits */
-	STEP_BASE = 50,			/* 4 bits, which the hooks leave 0 */
 };
 
 struct hooks {
