@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from zsemu.cli.trace import Tool, app
 from zsemu.errors import ZsemuError
 from zsemu.traces import file as trace_file
-from zsemu.traces import recorder
+from zsemu.traces import recorder, supervisor
 
 TEXT = """\
   zram-7 [000] ...1. 1.000001: zs_malloc: (zs_malloc+0x0/0x9) size=1632
@@ -139,7 +139,9 @@ def test_info_of_a_committed_trace_is_given_by_name() -> None:
 
 
 def test_info_of_what_is_no_trace(recording: Path) -> None:
-    assert "one of compile-zstd, sqlite-lzo-rle, zsmapbench" in failure(run("info", "none"))
+    assert "one of compile-zstd, numpy-16k, redis-zswap, sqlite-lzo-rle, zsmapbench" in failure(
+        run("info", "none")
+    )
     assert "in.txt: not a trace file" in failure(run("info", recording))
 
 
@@ -150,21 +152,25 @@ def kernel(tmp_path: Path) -> list[str]:
     return ["--kallsyms", str(tmp_path / "kallsyms"), "--tracefs", str(tmp_path)]
 
 
-def test_record_prints_what_it_would_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-    monkeypatch.setattr(recorder, "run", ran.append)
+def test_record_runs_what_it_would_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, str]] = []
+    monkeypatch.setattr(supervisor, "run", lambda *scripts: ran.append(scripts))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    printed = run("record", "-o", tmp_path / "out", *kernel(tmp_path), "--seconds", "3")
+    options = ["-o", tmp_path / "out", *kernel(tmp_path), "--seconds", "3", "--buffer", "640"]
+    printed = run("record", *options, "--script")
     assert printed.exit_code == 0
     assert not ran
     assert "zs_map_object handle=$arg2 mode=$arg3:u32" in printed.stdout
-    run("record", "-o", tmp_path / "out", *kernel(tmp_path), "--seconds", "3", "--run")
-    assert ran == [printed.stdout]
+    assert "echo 640 > instances/zsemu/buffer_size_kb" in printed.stdout
+    assert run("record", *options).exit_code == 0
+    ((script, removal),) = ran
+    assert script == printed.stdout
+    assert "echo '-:zsemu/zs_malloc' >> kprobe_events" in removal
 
 
 @pytest.mark.parametrize("tool", Tool)
 def test_record_with_another_tool(tmp_path: Path, tool: Tool) -> None:
-    printed = run("record", *kernel(tmp_path), "--tool", tool, "--seconds", "3").stdout
+    printed = run("record", *kernel(tmp_path), "--tool", tool, "--script").stdout
     assert f"output={Path.cwd()}/zsmalloc.{tool}.txt\n" in printed
     commands = {
         Tool.FTRACE: "trace_pipe >> ",
@@ -181,7 +187,7 @@ def test_each_tool_can_be_asked_for() -> None:
 
 def test_record_needs_root_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "needs root" in failure(run("record", *kernel(tmp_path), "--run"))
+    assert "needs root" in failure(run("record", *kernel(tmp_path)))
 
 
 def test_record_without_zsmalloc(tmp_path: Path) -> None:

@@ -226,6 +226,29 @@ def test_geometry_follows_from_the_kernel(
     assert import_text(path, kernel=kernel, geometry="2012")[0].metadata.geometry == "2012"
 
 
+@pytest.mark.parametrize(
+    ("kernel", "chain", "geometry"),
+    [
+        ("6.12.117+deb13-arm64-16k", "8", "chain-8"),
+        ("6.12", "16", "chain-16"),
+        ("6.2.9", "8", "chain-4"),  # It has no such option; another tool wrote this.
+        ("6.12", "5", None),
+        # Its chains follow from other rules than those of chain-4.
+        ("6.12", "4", None),
+    ],
+)
+def test_geometry_follows_from_the_chain_size(
+    tmp_path: Path, kernel: str, chain: str, geometry: str | None
+) -> None:
+    text = f"# zsemu: kernel={kernel} page_size=16384 chain_size={chain}\n" + ONE
+    if geometry is not None:
+        assert import_string(tmp_path, text)[0].metadata.geometry == geometry
+        return
+    with pytest.raises(ZsemuError, match=rf"CHAIN_SIZE is {chain}.*give the nearest with --geom"):
+        import_string(tmp_path, text)
+    assert import_text(tmp_path / "recording.txt", geometry="chain-8")[1].imported == 1
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.randoms(use_true_random=False), st.integers(1, 60))
 def test_random_recordings(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commands that record: what they define and print, run with stand-ins for the tools."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 from outside.counting import need
 
-from traces.fake_kernel import ARGUMENTS, NEW, OLD, SG, fake
+from traces.fake_kernel import ARGUMENTS, NEW, OLD, SG, act, fake
 from zsemu.errors import ZsemuError
-from zsemu.traces import recorder, survey
+from zsemu.traces import recorder, supervisor, survey
 from zsemu.traces.importer import import_text
 
 EXCERPTS = Path(__file__).parent / "excerpts"
@@ -102,7 +103,7 @@ def by_bpftrace(script: str, _: str, api: str) -> list[str]:
 
 def script(tool: str, functions: list[str], output: Path, seconds: float | None = None) -> str:
     kernel = survey.Kernel(frozenset(functions), ARGUMENTS, Path("/sys/kernel/tracing"))
-    return recorder.script(kernel, output, seconds, tool)
+    return recorder.script(recorder.Job(kernel, output, seconds), tool)
 
 
 def definitions(functions: list[str]) -> list[str]:
@@ -167,26 +168,47 @@ def test_what_is_recorded_is_what_the_importer_reads(tmp_path: Path, tool: str, 
     assert set(trace.length.tolist()) == {100}
 
 
-def test_run_on_a_fake_tracefs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
-    instance = tracefs / "instances/zsemu"
-    (instance / "trace_pipe").write_text(
-        "  zram-7 [000] ...1. 1.000001: zs_malloc: (zs_malloc+0x0/0x9) size=10\n"
-        "  zram-7 [000] ...1. 1.000002: zs_malloc_ret: (f+0x0/0x9 <- zs_malloc) handle=0x8\n"
+TWO_EVENTS = (
+    "  zram-7 [000] ...1. 1.000001: zs_malloc: (zs_malloc+0x0/0x9) size=10\n"
+    "  zram-7 [000] ...1. 1.000002: zs_malloc_ret: (f+0x0/0x9 <- zs_malloc) handle=0x8\n"
+)
+
+
+def record(
+    tmp_path: Path, output: Path, seconds: float | None = 0, tool: str = "ftrace"
+) -> survey.Kernel:
+    """Record with the fake kernel that the test has put up; return what it offers."""
+    kernel = survey.survey(
+        kallsyms=tmp_path / "kallsyms", tracefs=tmp_path / "tracing", machine="x86_64"
     )
-    output = tmp_path / "a name with spaces.txt"
-    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-    recorder.run(recorder.script(kernel, output, seconds=0))
+    commands = recorder.script(recorder.Job(kernel, output, seconds), tool)
+    supervisor.run(commands, recorder.removal(kernel))
+    return kernel
 
+
+def assert_only_the_users_kprobe(tracefs: Path) -> None:
+    """What the script has defined, it has removed; what was there before is there."""
+    assert not (tracefs / "instances/zsemu").exists()
     written = (tracefs / "kprobe_events").read_text().splitlines()
-    assert written[:5] == definitions(OLD)
-    # All that was put up is taken down.
-    assert written[5:] == [f"-:zsemu/{line.split()[0][8:]}" for line in definitions(OLD)]
-    assert (instance / "tracing_on").read_text() == "0\n"
-    assert (instance / "events/zsemu/enable").read_text() == "0\n"
-    assert int((instance / "buffer_size_kb").read_text()) == recorder.BUFFER_KIB
+    assert written[0] == "p:mine/zs_free zs_free"
+    removed = [f"-:zsemu/{line.split()[0][8:]}" for line in definitions(OLD)]
+    # Before it defines them, it removes what a killed recording may have left.
+    assert written[1:] == [*removed, *definitions(OLD), *removed]
 
-    assert re.match(r"# zsemu: kernel=\S+ page_size=\d+\n", output.read_text())
+
+def test_run_on_a_fake_tracefs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch, TWO_EVENTS, hits=2)
+    output = tmp_path / "a name with spaces.txt"
+    record(tmp_path, output)
+    assert_only_the_users_kprobe(tracefs)
+    assert (tracefs / "last").read_text().split() == [str(recorder.BUFFER_KIB), "0"]
+
+    lines = output.read_text().splitlines()
+    assert re.match(r"# zsemu: kernel=\S+ page_size=\d+( chain_size=\d+)?$", lines[0])
+    assert lines[-1] == "# zsemu: events=2"
     trace, report = import_text(output)
     assert trace.length.tolist() == [10]
     assert (report.events, report.entries) == (2, ())
@@ -194,15 +216,65 @@ def test_run_on_a_fake_tracefs(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert "2 events in" in capfd.readouterr().err
 
 
-def test_a_failing_command_takes_down_what_was_put_up(tmp_path: Path) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
+@pytest.mark.parametrize(("hits", "misses"), [(3, 0), (2, 1)])
+def test_no_event_is_lost_in_silence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    hits: int,
+    misses: int,
+) -> None:
+    """A hit that was not printed, and a call that the kprobe missed."""
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch, TWO_EVENTS, hits, misses)
+    with pytest.raises(ZsemuError, match="failed with status 1, for the reason given above"):
+        record(tmp_path, tmp_path / "out")
+    assert "events were lost: there were 3; record again" in capfd.readouterr().err
+    assert_only_the_users_kprobe(tracefs)
+    _, report = import_text(tmp_path / "out")
+    assert [str(entry) for entry in report.entries] == [
+        "skipped 1: count of 3 events, of which the recording lacks some (line 4)"
+    ]
+
+
+def test_a_failing_command_takes_down_what_was_put_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch)
     # Where the buffer's size is written there is a directory.
-    (tracefs / "instances/zsemu/buffer_size_kb").mkdir()
-    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-    with pytest.raises(ZsemuError, match="recording failed with status"):
-        recorder.run(recorder.script(kernel, tmp_path / "out", seconds=0))
-    written = (tracefs / "kprobe_events").read_text().splitlines()
-    assert [line.split()[0][:2] for line in written] == ["p:", "r:", "p:", "p:", "p:"] + ["-:"] * 5
+    (tmp_path / "instance/buffer_size_kb").unlink()
+    (tmp_path / "instance/buffer_size_kb").mkdir()
+    with pytest.raises(ZsemuError, match="recording failed with status 2"):
+        record(tmp_path, tmp_path / "out")
+    assert_only_the_users_kprobe(tracefs)
+
+
+def test_two_recordings_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch)
+    held = os.open(tracefs, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ZsemuError, match="recording failed with status 1"):
+            record(tmp_path, tmp_path / "out")
+    finally:
+        os.close(held)
+    assert "another recording runs on this machine" in capfd.readouterr().err
+    assert (tracefs / "kprobe_events").read_text() == "p:mine/zs_free zs_free\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_recording_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch, TWO_EVENTS, hits=2)
+    shutil.copytree(tmp_path / "instance", tracefs / "instances/zsemu")
+    record(tmp_path, tmp_path / "out")
+    assert_only_the_users_kprobe(tracefs)
 
 
 STAND_INS = {
@@ -222,41 +294,41 @@ STAND_INS = {
 """By the name of each tool, a shell script that does what the recording depends on."""
 
 
-def stand_in(folder: Path, tool: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a shell script where it is found before any tool of that name."""
+def stand_in(folder: Path, tool: str, text: str) -> None:
+    """Put a shell script beside those of :func:`act`, where it is found before the tool."""
     path = folder / "bin" / tool
-    path.parent.mkdir()
     path.write_text("#!/bin/sh\n" + text.replace("EXCERPTS", shlex.quote(str(EXCERPTS))) + "\n")
     path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("tool", STAND_INS)
 def test_run_with_a_stand_in_for_the_tool(
     tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
-    shutil.rmtree(tracefs / "instances/zsemu")
-    stand_in(tmp_path, tool, STAND_INS[tool], monkeypatch)
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch)
+    stand_in(tmp_path, tool, STAND_INS[tool])
     output = tmp_path / "a folder" / "a name with spaces.txt"
     output.parent.mkdir()
-    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
-    recorder.run(recorder.script(kernel, output, 0.1, tool))
+    if tool == "trace-cmd":
+        record(tmp_path, output, 0.1, tool)
+    else:
+        with pytest.raises(ZsemuError, match="recording failed with status 1"):
+            record(tmp_path, output, 0.1, tool)
 
     said = capfd.readouterr().err
     assert "19 events in" in said
+    # trace-cmd's excerpt has no lost events.
+    assert ("events were lost; record again" in said) == (tool != "trace-cmd")
     if tool != "bpftrace":
         assert "recording; set up zram or zswap and run the workload now\n" in said
-        written = (tracefs / "kprobe_events").read_text().splitlines()
-        assert written[:5] == definitions(OLD)
-        assert written[5:] == [f"-:zsemu/{line.split()[0][8:]}" for line in definitions(OLD)]
+        assert_only_the_users_kprobe(tracefs)
     assert list(output.parent.iterdir()) == [output]
     trace, report = import_text(output)
     assert (report.events, report.imported) == (19, 5)
     assert trace.metadata.kernel == os.uname().release
     assert trace.page_size == os.sysconf("SC_PAGESIZE")
     lost = [entry for entry in report.entries if "lost" in entry.what]
-    # trace-cmd's excerpt has none.
     assert len(lost) == (tool != "trace-cmd")
     # bpftrace's times are in nanoseconds, and the recording says so.
     assert "kept" not in {entry.how for entry in report.entries}
@@ -266,19 +338,18 @@ def test_run_with_a_stand_in_for_the_tool(
 def test_a_tool_that_fails(
     tmp_path: Path, tool: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kallsyms, tracefs = fake(tmp_path, OLD)
-    stand_in(tmp_path, tool, "echo it is broken; exit 1", monkeypatch)
+    _, tracefs = fake(tmp_path, OLD)
+    act(tracefs, monkeypatch)
+    stand_in(tmp_path, tool, "echo it is broken; exit 1")
     output = tmp_path / "a folder" / "out.txt"
     output.parent.mkdir()
-    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine="x86_64")
     with pytest.raises(ZsemuError, match="recording failed with status 1"):
-        recorder.run(recorder.script(kernel, output, tool=tool))
+        record(tmp_path, output, None, tool)
     said = capfd.readouterr()
     assert "it is broken" in said.out + said.err + output.read_text()
     assert list(output.parent.iterdir()) == [output]
     if tool != "bpftrace":
-        written = (tracefs / "kprobe_events").read_text().splitlines()
-        assert [line[:2] for line in written] == ["p:", "r:", "p:", "p:", "p:"] + ["-:"] * 5
+        assert_only_the_users_kprobe(tracefs)
 
 
 @pytest.mark.parametrize("seconds", [None, 2.5])

@@ -37,7 +37,7 @@ def test_registers_where_there_is_no_arg_n(tmp_path: Path, machine: str, second:
     kallsyms, tracefs = fake(tmp_path, OLD, fetch="$stack<index>")
     kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs, machine=machine)
     assert kernel.arguments[1] == second
-    assert f"zs_free zs_free handle={second}" in recorder.script(kernel, Path("out"))
+    assert f"zs_free zs_free handle={second}" in recorder.script(recorder.Job(kernel, Path("out")))
 
 
 def test_an_unreadable_readme_means_arg_n(tmp_path: Path) -> None:

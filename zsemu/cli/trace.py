@@ -55,12 +55,13 @@ def import_(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The trace file to write.")],
     kernel: Annotated[
-        str | None, typer.Option(help="Version of the recording kernel, such as 6.1.176.")
+        str | None,
+        typer.Option(help="Version of the recording kernel; default: as the recording notes"),
     ] = None,
     geometry: Annotated[
         str | None,
         typer.Option(
-            help="Its geometry: 2012, chain-4, chain-8, chain-16; default: by the kernel",
+            help="Its geometry: 2012, chain-4, chain-8, chain-16; default: as the recording notes",
             autocompletion=complete_geometry,
         ),
     ] = None,
@@ -72,7 +73,7 @@ def import_(
 ) -> None:
     """Import the text of a recording, and say what was mended and dropped.
 
-    Example: zsemu trace import record.txt.xz -o mine.npz --kernel 6.1
+    Example: zsemu trace import record.txt.xz -o mine.npz --provenance "what ran"
     """
     from zsemu.traces import file as trace_file
     from zsemu.traces import importer
@@ -285,8 +286,11 @@ def record_(
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long; default: until interrupted")
     ] = None,
-    run: Annotated[
-        bool, typer.Option("--run", help="Run the commands (as root) instead of printing them.")
+    buffer: Annotated[
+        int | None, typer.Option(min=64, help="KiB of each CPU's buffer; default: 16384")
+    ] = None,
+    script: Annotated[
+        bool, typer.Option("--script", help="Print the shell commands instead of running them.")
     ] = False,
     tracefs: Annotated[
         Path | None, typer.Option(help="Where tracefs is; default: /sys/kernel/tracing")
@@ -295,23 +299,25 @@ def record_(
         "/proc/kallsyms"
     ),
 ) -> None:
-    """Print, or run as root, the commands that record a trace on this machine.
+    """Record a trace on this machine, as root, until Ctrl-C; fail if an event is lost.
 
-    Example: zsemu trace record --tool perf -o record.txt | sudo sh
+    Example: sudo zsemu trace record -o record.txt
     """
-    from zsemu.traces import recorder, survey
+    from zsemu.traces import recorder, supervisor, survey
 
-    commands = recorder.script(
-        survey.survey(kallsyms=kallsyms, tracefs=tracefs),
+    kernel = survey.survey(kallsyms=kallsyms, tracefs=tracefs)
+    job = recorder.Job(
+        kernel,
         output or Path(f"zsmalloc.{tool}.txt"),
         seconds,
-        tool,
+        buffer or recorder.BUFFER_KIB,
     )
-    if not run:
+    commands = recorder.script(job, tool)
+    if script:
         emit(commands)
         return
     if os.geteuid() != 0:
         raise ZsemuError(
-            "recording needs root; run it with sudo, or without --run and pipe it to: sudo sh"
+            "recording needs root; run it with sudo, or pipe what --script prints to: sudo sh"
         )
-    recorder.run(commands)
+    supervisor.run(commands, recorder.removal(kernel))

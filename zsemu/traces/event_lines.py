@@ -108,7 +108,7 @@ class EventLines:
         elif event:
             recording.other.append(line)
         elif text.startswith(HEADER.encode()):
-            recording.note_header(text.decode(errors="replace"))
+            recording.note_header(text.decode(errors="replace"), line)
         elif not COMMENT.fullmatch(text):
             if self._format is None:
                 self._refuse(line, "an event", text, f"; {KNOWN}")

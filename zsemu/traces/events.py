@@ -72,7 +72,11 @@ class Recording:
     lines: int = 0
     """Number of all lines that have been read."""
     header: dict[str, str] = field(default_factory=dict)
-    """What recorder.py noted: ``kernel`` and ``page_size``, and ``time_unit`` if it is "ns"."""
+    """What recorder.py noted: ``kernel`` and ``page_size``, ``chain_size`` where the kernel's
+    configuration could be read, ``time_unit`` if it is "ns", and at the end ``events``, the number
+    of events that the kernel counted."""
+    header_line: int = 0
+    """The last line that notes such a thing."""
     cut: list[int] = field(default_factory=list)
     """The last line, if the text ends before the line does."""
     lost: list[int] = field(default_factory=list)
@@ -90,8 +94,9 @@ class Recording:
         """Whether the unit of the times is known."""
         return not self.ticks or self.header.get("time_unit") == "ns"
 
-    def note_header(self, text: str) -> None:
+    def note_header(self, text: str, line: int) -> None:
         """Note what a line says that begins with :data:`HEADER`."""
+        self.header_line = line
         for word in text.removeprefix(HEADER).split():
             name, _, value = word.partition("=")
             self.header[name] = value

@@ -37,9 +37,10 @@ def import_text(
     The path may be that of a file in gzip's, xz's or zstd's format, or "-" for standard input.
     Where the kernel and the page size are not given, they are taken from the header line that the
     recorder wrote; a recording without one is of an "unknown" kernel with pages of 4096 bytes.
-    Where the geometry is not given, it is that of the kernel's version in its default
-    configuration. If the version is unknown, the functions that were recorded decide: zs_map_object
-    means chain-4, any other chain-8. ZsemuError names the file and line of what cannot be read.
+    Where the geometry is not given, it is that of the kernel's version, and from 6.3 on that of the
+    chain size that the header notes, or of the default. If the version is unknown, the functions
+    that were recorded decide: zs_map_object means chain-4, any other chain-8. ZsemuError names the
+    file and line of what cannot be read.
     """
     path = Path(path)
     if geometry is not None and geometry not in NAMES:
@@ -50,6 +51,9 @@ def import_text(
     entries.add("dropped", "line cut off at the end of the file", recording.cut)
     lost = f"report of lost events, {recording.lost_events} in all"
     entries.add("skipped", lost, recording.lost)
+    if (due := recording.header.get("events")) is not None and due != str(len(events)):
+        what = f"count of {due} events, of which the recording lacks some"
+        entries.add("skipped", what, [recording.header_line])
     entries.add("skipped", "event of something else", recording.other)
     if not recording.in_nanoseconds:
         entries.add("kept", "time of a clock whose unit the recording does not tell", events.line)
@@ -74,7 +78,7 @@ def import_text(
         imported=_maps(steps),
         entries=tuple(entries.found),
     )
-    geometry = geometry or _geometry(kernel, names)
+    geometry = geometry or _geometry(kernel, recording, names)
     metadata = Metadata(kernel, geometry, page_size, provenance, report.notes())
     return _trace(path.name.split(".")[0], metadata, steps), report
 
@@ -90,17 +94,27 @@ def _page_size(given: int | None, recording: Recording, path: Path) -> int:
     return int(noted)
 
 
-def _geometry(kernel: str, names: set[str]) -> str:
-    """Return the geometry of a kernel in its default configuration.
+def _geometry(kernel: str, recording: Recording, names: set[str]) -> str:
+    """Return the geometry of a kernel; ZsemuError if there is none for its chain size.
 
-    ``names`` are the events that were recorded; they decide if ``kernel`` is no version.
+    ``names`` are the events that were recorded; they decide if ``kernel`` is no version. Kernels
+    before 6.3 have no chain size to configure, and other rules for a chain of four pages.
     """
+    chain = recording.header.get("chain_size", "8")
     if version := re.match(r"(\d+)\.(\d+)", kernel):
         release = int(version[1]), int(version[2])
         if release < (4, 1):
             return "2012"
-        return "chain-4" if release < (6, 3) else "chain-8"
-    return "chain-4" if "zs_map_object" in names else "chain-8"
+        if release < (6, 3):
+            return "chain-4"
+    elif "zs_map_object" in names:
+        return "chain-4"
+    if chain == "4" or f"chain-{chain}" not in NAMES:
+        raise ZsemuError(
+            f"{recording.path}: the kernel's CONFIG_ZSMALLOC_CHAIN_SIZE is {chain}, for which there"
+            f" is no geometry; give the nearest with --geometry: {', '.join(NAMES)}"
+        )
+    return f"chain-{chain}"
 
 
 def _maps(steps: Steps) -> int:
