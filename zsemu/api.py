@@ -40,7 +40,7 @@ def run(
     trace: str | Path | Trace | TraceFile = DEFAULT_TRACE,
     operations: int | None = None,
     geometry: str | None = None,
-    page_size: int = 4096,
+    page_size: int | None = None,
     cc: str = "zig",
     optimisation: str = "O2",
     cache: str | None = None,
@@ -50,12 +50,12 @@ def run(
     """Replay a trace through strategies on architectures, as ``zsemu compare`` does.
 
     ``strategy``: shipped ones by name, others by the path of their C file; none is all shipped.
-    ``arch``: names of architectures; none is all. ``trace``: one of zsemu's own by name, a trace
-    file by its path, or a trace; of it the first ``operations``, or all. ``geometry``: 2012,
-    chain-4, chain-8 or chain-16; None is the one the trace was recorded on. ``page_size``: 4096,
-    16384 or 65536 bytes. ``cc``: zig, gcc or clang. ``optimisation``: O0, O1, O2, O3 or Os.
-    ``cache``: caches to model, such as ``l1=32K:8,l2=512K:8`` or a name of
-    zsemu.caches.hierarchy.PRESETS.
+    ``arch``: names of architectures; none is all on which these strategies can run. ``trace``: one
+    of zsemu's own by name, a trace file by its path, or a trace; of it the first ``operations``, or
+    all. ``geometry``: 2012, chain-4, chain-8 or chain-16; ``page_size``: 4096, 16384 or 65536
+    bytes; None are those of the kernel that the trace was recorded on. ``cc``: zig, gcc or clang.
+    ``optimisation``: O0, O1, O2, O3 or Os. ``cache``: caches to model, such as
+    ``l1=32K:8,l2=512K:8`` or a name of zsemu.caches.hierarchy.PRESETS.
 
     With one of ``jobs`` all runs in this process, and ``cell`` gives each record: replace it to
     keep records, for instance. More are worker processes, for which a program must guard its start
@@ -136,11 +136,11 @@ def place(
     arch: str,
     *,
     geometry: str | None = None,
-    page_size: int = 4096,
+    page_size: int | None = None,
 ) -> PlacedTrace | PlacedStream:
     """Return a trace with its objects placed as the kernel of an architecture would: for Replay.
 
-    ``geometry`` and errors as in run().
+    ``geometry``, ``page_size`` and errors as in run().
     """
     asked = requests.request(
         archs=[arch], strategies={}, trace=trace, geometry=geometry, page_size=page_size

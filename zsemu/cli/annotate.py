@@ -141,7 +141,7 @@ def annotate(
     trace: Traced = None,
     shape: OneShape = None,
     geometry: ShapeGeometry = None,
-    page_size: PageSize = 4096,
+    page_size: PageSize = None,
     operations: Operations = None,
     cc: Compiler = "zig",
     hot: Hot = False,

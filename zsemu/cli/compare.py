@@ -126,7 +126,7 @@ def compare(
     strategy: Strategies = None,
     trace: Trace = DEFAULT_TRACE,
     geometry: Annotated[str | None, GEOMETRY] = None,
-    page_size: PageSize = 4096,
+    page_size: PageSize = None,
     operations: Operations = None,
     count: Counted = None,
     details: Details = False,

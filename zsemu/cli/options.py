@@ -89,7 +89,14 @@ GEOMETRY = typer.Option(
     " [default: of the kernel that the trace was recorded on]",
     autocompletion=complete_geometry,
 )
-PageSize = Annotated[int, typer.Option(metavar="BYTES", help="4096, 16384 or 65536.")]
+PageSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        help="4096, 16384 or 65536; architectures whose MMU has no such pages are left out"
+        " unless named. [default: of the kernel that the trace was recorded on]",
+    ),
+]
 Compiler = Annotated[
     str,
     typer.Option("--cc", metavar="CC", help="zig, or the cross compilers of gcc, or clang."),

@@ -37,7 +37,7 @@ Output = Annotated[
 ]
 PageSizes = Annotated[
     list[str] | None,
-    typer.Option(metavar="BYTES", help="4096, 16384 or 65536. [default: 4096]"),
+    typer.Option(metavar="BYTES", help="4096, 16384 or 65536. [default: as recorded]"),
 ]
 Compilers = Annotated[
     list[str] | None,
@@ -160,7 +160,7 @@ def _axes(
         strategies=labels,
         trace=replayed,
         geometries=tuple(geometries) or (replayed.metadata.geometry,),
-        page_sizes=tuple(sizes) or (4096,),
+        page_sizes=tuple(sizes) or (replayed.metadata.page_size,),
         compilers=tuple(compilers) or ("zig",),
         optimisations=tuple(optimisations) or ("O2",),
     )

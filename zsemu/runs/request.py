@@ -82,19 +82,19 @@ def request(
     trace: str | Path | Trace | TraceFile,
     operations: int | None = None,
     geometry: str | None = None,
-    page_size: int = 4096,
+    page_size: int | None = None,
     cc: str = "zig",
     optimisation: str = "O2",
     cache: str | None = None,
 ) -> Request:
     """Return the request for what a user names.
 
-    No architecture stands for all of them, and no geometry for that of the trace's kernel.
-    ``cache`` describes caches to model, as zsemu.caches.hierarchy.find() takes it.
-
-    With a kernel's objects among the strategies, no architecture is all that they have. ZsemuError
-    for an unknown architecture or trace, if ``operations`` is not positive, and for caches that
-    cannot be.
+    No geometry stands for that of the trace's kernel, and no page size for its page size. No
+    architecture stands for all on which all strategies can run: with a kernel's objects among them,
+    for those that have an object, and with one that maps pages, for those whose MMU has such pages.
+    ``cache`` describes caches to model, as zsemu.caches.hierarchy.find() takes it. ZsemuError for
+    an unknown architecture or trace, if ``operations`` is not positive, and for caches that cannot
+    be.
     """
     caches = None if cache is None else find(cache)
     if operations is not None and operations < 1:
@@ -104,8 +104,9 @@ def request(
         target(name)
     if isinstance(trace, str | Path):
         trace = TraceFile(trace_file.find(trace))
+    page_size = page_size or trace.metadata.page_size
     return Request(
-        archs=tuple(archs) or _archs(strategies),
+        archs=tuple(archs) or _archs(strategies, page_size),
         strategies=strategies,
         trace=trace if operations is None else trace.head(operations),
         geometry=geometry or trace.metadata.geometry,
@@ -116,9 +117,18 @@ def request(
     )
 
 
-def _archs(strategies: dict[str, Strategy]) -> tuple[str, ...]:
-    """Return the architectures that all strategies have: all, but for a kernel's objects."""
-    found = target_names()
+def _archs(strategies: dict[str, Strategy], page_size: int) -> tuple[str, ...]:
+    """Return the architectures on which all strategies can run.
+
+    If there are none that have such pages, all are returned, for :func:`check` to refuse.
+    """
+    every = target_names()
+    found = tuple(
+        arch
+        for arch in every
+        if all(has_pages(target(arch), one, page_size) for one in strategies.values())
+    )
+    found = found or every
     for name, one in strategies.items():
         if isinstance(one, KernelStrategy):
             common = tuple(arch for arch in found if arch in one.archs)
