@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tests that the READMEs show the results' figures, and that their commands print what they say."""
 
+import math
 import os
 import re
 import subprocess
@@ -11,7 +12,17 @@ from pathlib import Path
 import pytest
 import readme
 import typer
-from readme import PAGES, README, REFERENCE, kept, ratios, records, rendered, results
+from readme import (
+    PAGES,
+    README,
+    REFERENCE,
+    kept,
+    ratios,
+    recordings,
+    records,
+    rendered,
+    results,
+)
 
 from zsemu.caches.hierarchy import find as find_caches
 from zsemu.caches.presets import PRESETS
@@ -89,6 +100,7 @@ def request(trace: str) -> Request:
         strategies={name: strategy(name) for name in names()},
         trace=TraceFile(find(trace)),
         geometry=TraceFile(find(trace)).metadata.geometry,
+        page_size=TraceFile(find(trace)).metadata.page_size,
     )
 
 
@@ -103,11 +115,17 @@ def test_results_are_what_the_command_writes() -> None:
     assert [(r.arch, r.strategy) for r in long.records] == [
         (arch, name) for arch in target_names() for name in names()
     ]
-    cell = ("aarch64", "swap-lazy")
-    again = kept.text(
-        Document(long.provenance, (single(request("sqlite-lzo-rle"), *cell),)), plotted=True
-    )
-    assert again.splitlines()[1] in (readme.HERE / "sqlite-lzo-rle.json").read_text().splitlines()
+    for trace in recordings.RECORDINGS:
+        found = results(trace)
+        made, other = found.provenance, long.provenance
+        assert made.unicorn == other.unicorn
+        # The flags hold the page size.
+        versions = [one.compilers[recordings.ARCH].version for one in (made, other)]
+        assert versions[0] == versions[1]
+        one = single(request(trace), recordings.ARCH, "swap-lazy")
+        plotted = trace == readme.PLOTTED_TRACE
+        _, line = kept.text(Document(found.provenance, (one,)), plotted=plotted).splitlines()
+        assert line in (readme.HERE / f"{trace}.json").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +206,40 @@ def test_what_the_text_says_of_the_exchanges() -> None:
                 for name in ("pgtable", "readwrite", "sg")
             }
             assert max(with_access.values()) < 1.06 * min(with_access.values())
+
+
+def test_what_the_text_says_of_the_recordings() -> None:
+    """The figures in the sentences below the table, and what they conclude."""
+    words = " ".join(FRONT.split())
+    matrices = {name: Matrix(results(name), "copy") for name in recordings.RECORDINGS}
+    for matrix in matrices.values():
+        first = [name for name, _ in recordings.ranked(matrix, "total")[:3]]
+        assert first == ["sg", "pgtable", "readwrite"]
+    spans = [recordings.maps_that_span(matrix) for matrix in matrices.values()]
+    for two, says in (
+        (spans[:2], "{} to {} of the maps of 6.1 are"),
+        (spans[2:], "{} to {} of those of 6.12."),
+    ):
+        less, more = map(recordings.share, sorted(two))
+        assert says.format(less.removesuffix(" %"), more) in words
+    small, large = "redis-zswap", "numpy-16k"
+    slots = {name: recordings.share(recordings.slots_that_span(name)) for name in (small, large)}
+    assert (
+        f"fewer slots of the same geometry span ({slots[large]} instead of {slots[small]})" in words
+    )
+    bytes_of = {
+        name: f"{recordings.mean(matrices[name], 'spanning', 'copy'):.0f}"
+        for name in (small, large)
+    }
+    assert f"`copy` moves {bytes_of[large]} bytes for a map of one, and {bytes_of[small]}" in words
+    ratios_of = {
+        name: dict(recordings.ranked(matrices[name], "spanning")) for name in (small, large)
+    }
+    lazy = {name: ratios_of[name].pop("swap-lazy") for name in ratios_of}
+    apart = max(abs(ratios_of[small][one] - ratios_of[large][one]) for one in ratios_of[small])
+    assert f"differs by more than {math.ceil(apart * 100) / 100:.2f} between" in words
+    assert f"`swap-lazy` ({lazy[small]:.2f} and {lazy[large]:.2f})" in words
+    assert abs(lazy[small] - lazy[large]) > 2 * apart
 
 
 def test_what_must_have_been_true_in_july_2012() -> None:

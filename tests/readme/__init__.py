@@ -5,6 +5,8 @@ The results are ``NAME.json`` beside this file: what is shown (kept.py) of what 
 
     zsemu compare --trace NAME --json NAME.json
 
+Of the other recordings, only what it writes with ``--arch aarch64`` is kept.
+
 The inner loops, and what llvm-mca says of them, are ``loops.json``, a part of what this writes::
 
     zsemu annotate copy --against swap --arch x86_64,i386,aarch64,arm,riscv64,riscv32
@@ -35,7 +37,7 @@ from typing import Final
 
 import fidelity
 
-from readme import kept
+from readme import kept, recordings
 from zsemu.annotate.text_columns import table
 from zsemu.counts import STRATEGY_PHASES
 from zsemu.paths import replacing
@@ -199,6 +201,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "throughput": throughput,
     "misses": lambda: misses(*RECORDINGS),
     "implied": lambda: implied_costs("zsmapbench"),
+    "recordings": lambda: recordings.table(results),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),
     "costs-x86_64": lambda: costs("sqlite-lzo-rle", "x86_64"),
     "zsmapbench": lambda: by_mode("zsmapbench", "spanning_update"),

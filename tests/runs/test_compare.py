@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from samples import busy_trace
 
@@ -16,6 +17,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy, strategy
+from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay.placed_trace import place_in_memory
@@ -23,6 +25,8 @@ from zsemu.replay.replay import Replay
 from zsemu.results.document import dumps
 from zsemu.runs.compare import run
 from zsemu.runs.request import Request, check, label, warnings
+from zsemu.runs.request import request as request_named
+from zsemu.traces import file as trace_file
 from zsemu.traces.operation import Operation
 from zsemu.traces.trace import Trace, zsmapbench
 from zsemu.zsmalloc.geometry import geometry
@@ -46,6 +50,48 @@ def own(directory: Path, name: str, change: str = "") -> Path:
     path = directory / name
     path.write_text(strategy("copy").path.read_text() + change)
     return path
+
+
+def test_a_recording_of_larger_pages_runs_where_there_are_such() -> None:
+    small = busy_trace(OPERATIONS)
+    large = replace(small, metadata=replace(small.metadata, page_size=16384))
+    every = label([strategy(name) for name in strategy_names()])
+    with_pages = tuple(name for name in target_names() if 14 in target(name).page_shifts)
+    assert 0 < len(with_pages) < len(target_names())
+    asked = request_named(archs=(), strategies=every, trace=large)
+    assert (asked.archs, asked.page_size, warnings(asked)) == (with_pages, 16384, [])
+    # These map no page, and so run anywhere.
+    asked = request_named(
+        archs=(), strategies=label([strategy("copy"), strategy("sg")]), trace=large
+    )
+    assert asked.archs == target_names()
+    asked = request_named(archs=(), strategies=every, trace=small)
+    assert (asked.archs, asked.page_size) == (target_names(), 4096)
+
+
+def test_the_recording_of_16_kib_pages_is_intact() -> None:
+    """Its first objects and its longest, through every strategy where the MMU has such pages."""
+    whole = trace_file.load(trace_file.find("numpy-16k"))
+    lengths = whole.length[whole.operation == Operation.ALLOCATE]
+    huge = geometry("chain-8", page_size=16384).huge_class_size
+    long = np.argsort(np.where(lengths < huge, lengths, 0))[-300:]
+    objects = np.concatenate([np.arange(1200), long, np.flatnonzero(lengths >= huge)[:100]])
+    part = whole.take(np.flatnonzero(np.isin(whole.object, objects)))
+    part = part.with_objects(np.unique(part.object, return_inverse=True)[1])
+    assert part.length[part.length < huge].max() > huge - 64 and part.length.max() == 16384
+
+    every = label([strategy(name) for name in strategy_names()])
+    asked = request_named(archs=(), strategies=every, trace=part)
+    lazy = request_named(archs=["riscv32"], strategies=label([strategy("swap-lazy")]), trace=part)
+    records = [*run(asked, jobs=1).records, *run(lazy, jobs=1).records]
+    assert [(record.arch, record.strategy) for record in records] == [
+        *(("aarch64", name) for name in every),
+        ("riscv32", "swap-lazy"),
+    ]
+    for record in records:
+        assert record.intact
+        assert (record.page_size, record.geometry) == (16384, "chain-8")
+        assert record.spanning_maps > 500
 
 
 def test_same_bytes_however_it_is_run() -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The trace file: round trip, every way it can be damaged, and the committed traces."""
 
+import hashlib
 import io
 import json
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from zsemu.traces import trace
 from zsemu.traces.file import load, save
 from zsemu.traces.operation import Operation
 from zsemu.traces.trace import COLUMNS, Metadata, Trace
+from zsemu.zsmalloc import geometry
 
 ALLOCATE, FREE, READ, WRITE, UPDATE = Operation
 Row = tuple[int, int, int, int, int, int]
@@ -355,8 +358,18 @@ def test_digest_follows_the_content() -> None:
 # Objects, frees, reads, writes, updates, as counted in the recordings by other means.
 TOTALS = {
     "compile-zstd": (5144, 4831, 3824, 5144, 0),
+    "numpy-16k": (85970, 83477, 55387, 85970, 0),
+    "redis-zswap": (64589, 52653, 52613, 64589, 0),
     "sqlite-lzo-rle": (424298, 374851, 374163, 424298, 0),
     "zsmapbench": (3, 0, 0, 0, 1000),
+}
+# Kernel, geometry, page size, and the least length that zram stores as a whole page.
+RECORDED = {
+    "compile-zstd": ("6.1.176", "chain-4", 4096, 3257),
+    "numpy-16k": ("6.12.117+deb13-arm64-16k", "chain-8", 16384, 14553),
+    # zswap stores any length as it is.
+    "redis-zswap": ("6.12.117+deb13-amd64", "chain-8", 4096, None),
+    "sqlite-lzo-rle": ("6.1.176", "chain-4", 4096, 3257),
 }
 
 
@@ -365,22 +378,43 @@ def test_committed_traces(name: str) -> None:
     one = load(trace_file.find(name))
     assert one.name == name
     assert tuple(np.bincount(one.operation, minlength=5).tolist()) == TOTALS[name]
-    assert one.metadata.page_size == 4096
+    assert trace_file.find(name).stat().st_size < 4 << 20
     if name == "zsmapbench":
         return
-    maps = {"compile-zstd": 8968, "sqlite-lzo-rle": 798461}[name]
+    maps, metadata = sum(TOTALS[name][2:]), one.metadata
     assert int(one.maps.sum()) == maps
-    assert f"{maps} map/unmap pairs, {maps} imported" in one.metadata.notes[0]
-    assert (one.metadata.kernel, one.metadata.geometry) == ("6.1.176", "chain-4")
-    # As that kernel's zram stores them: whole pages from 3257 bytes on.
+    assert f"{maps} map/unmap pairs, {maps} imported" in metadata.notes[0]
+    kernel, chain, page_size, huge = RECORDED[name]
+    assert (metadata.kernel, metadata.geometry, metadata.page_size) == (kernel, chain, page_size)
     lengths = one.length[one.operation == Operation.ALLOCATE]
-    assert not ((lengths >= 3257) & (lengths < 4096)).any()
+    assert lengths.max() == page_size
+    if huge is not None:
+        assert geometry.geometry(chain, page_size=page_size).huge_class_size == huge
+    between = (lengths >= (huge or 3257)) & (lengths < page_size)
+    assert between.any() == (huge is None)
     assert set(one.cpu.tolist()) == {0, 1}
     # Every object is written before it is read.
     first = np.full(int(one.object.max()) + 1, -1)
     mapped = np.flatnonzero(one.maps)[::-1]
     first[one.object[mapped]] = mapped
     assert (one.operation[first[first >= 0]] == Operation.WRITE).all()
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_readme_shows_the_committed_recordings(name: str) -> None:
+    """Their row of the table, what the importer reported, and the command that imports them."""
+    readme = (paths.TRACES / "README.md").read_text()
+    metadata = trace_file.TraceFile(trace_file.find(name)).metadata
+    objects, _, reads, writes, updates = TOTALS[name]
+    figures = (objects, reads + writes + updates, reads, writes, updates)
+    kernel, pages = metadata.kernel.partition("+")[0], f"{metadata.page_size >> 10} KiB"
+    row = f"| `{name}` | {kernel} | {pages} | `{metadata.geometry}` | "
+    assert row + " | ".join(f"{figure:,}" for figure in figures) + " |\n" in readme
+    assert "".join(f"    {note}\n" for note in metadata.notes) in readme
+    assert f'--provenance "{metadata.provenance}"\n' in readme
+    if kernel.startswith("6.12"):
+        digest = hashlib.sha256(trace_file.find(name).read_bytes()).hexdigest()
+        assert re.search(rf"^\| `{name}` \| [\d,]+ \| `\w{{64}}` \| `{digest}` \|$", readme, re.M)
 
 
 def test_the_committed_traces_are_all(tmp_path: Path) -> None:
