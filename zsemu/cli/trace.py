@@ -301,7 +301,7 @@ def record_(
 ) -> None:
     """Record a trace on this machine, as root, until Ctrl-C; fail if an event is lost.
 
-    Example: sudo zsemu trace record -o record.txt
+    Example: zsemu trace record -o record.txt
     """
     from zsemu.traces import recorder, supervisor, survey
 
