@@ -12,6 +12,9 @@
 
 struct zs_boot zs_boot_info;
 struct zk_batch zk_batch;
+/* Read once: a host that starts two CPUs gives each a batch of its own. */
+struct zk_batch *zk_next_batch = &zk_batch;
+struct zk_batch *zk_running[ZK_RUNNERS];
 
 #define GFP_NOIO_HIGHMEM_MOVABLE	(0x400U | 0x800U | 0x2U | 0x8U)
 
@@ -200,9 +203,12 @@ static __driver u32 migrate(struct zk_op *op)
 	to = zk_get_page();
 	if (!to)
 		return ~0U;
-	*zk_word(page, zk_config.page_flags) |= zk_config.locked;
+	if (!zk_lock_page(page)) {
+		*(u32 *)(to + zk_config.page_refcount) = 0;
+		zk_put_page(to, 0);
+		return ZK_GONE;
+	}
 	*zk_word(to, zk_config.page_flags) |= zk_config.locked;
-	++*(u32 *)(page + zk_config.page_refcount);
 	if (!isolate(page, 0)) {
 		error = 1;
 	} else {
@@ -222,6 +228,20 @@ static __driver u32 migrate(struct zk_op *op)
 	if (!--*(u32 *)(page + zk_config.page_refcount))
 		zk_put_page(page, 0);
 	return error;
+}
+
+/* After two CPUs: do what was left for later, and look for locks. */
+static __driver void settle(void)
+{
+	unsigned long work = zk_state.work;
+	void (*function)(unsigned long work);
+
+	zk_state.work = 0;
+	if (work) {
+		function = (void *)*zk_word(work, zk_config.work_func);
+		function(work);
+	}
+	zk_locks_left();
 }
 
 static __driver void operate(struct zk_op *op)
@@ -255,6 +275,9 @@ static __driver void operate(struct zk_op *op)
 	case ZK_MIGRATE:
 		op->result = migrate(op);
 		break;
+	case ZK_SETTLE:
+		settle();
+		break;
 	default:
 		if (zk_config.api == ZK_MAP)
 			use_map(zk_config.handles[op->object], op);
@@ -265,32 +288,35 @@ static __driver void operate(struct zk_op *op)
 }
 
 /* As in arch/driver.c, but a shape's number alone tells what it costs. */
-static __driver u32 stops(const struct zk_op *op)
+static __driver u32 stops(const struct zk_batch *batch, const struct zk_op *op)
 {
-	u32 known = zk_batch.known[op->shape];
+	u32 known = batch->known[op->shape];
 
-	if (zk_batch.stop_at == ZS_STOP_NEW)
+	if (batch->stop_at == ZS_STOP_NEW)
 		return !known;
 	if (!known)
-		zk_batch.known[op->shape] = op->shape != 0;
+		batch->known[op->shape] = op->shape != 0;
 	return known;
 }
 
 __driver void zs_driver(void)
 {
-	volatile unsigned long *current = &zk_batch.current;
+	struct zk_batch *batch = zk_next_batch;
+	volatile unsigned long *current = &batch->current;
 	unsigned long i;
 
+	zk_running[zk_me()] = batch;
 	zk_cpu_init();
-	for (i = zk_batch.first; i < zk_batch.last; i++) {
-		struct zk_op *op = &zk_batch.ops[i];
+	for (i = batch->first; i < batch->last; i++) {
+		struct zk_op *op = &batch->ops[i];
 
-		if (zk_batch.stop_at != ZS_STOP_NEVER && stops(op))
+		if (batch->stop_at != ZS_STOP_NEVER && stops(batch, op))
 			break;
 		*current = i;
 		zk_cpu_select(op->cpu);
 		operate(op);
-		zk_locks_left();
+		if (!zk_config.parallel)
+			zk_locks_left();
 	}
 	*current = i;
 }

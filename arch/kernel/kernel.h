@@ -56,6 +56,10 @@ struct zk_config {
 	unsigned long init;		/* its initcall */
 	unsigned long exit;
 	unsigned long fail_after;	/* pages that may be out; 0: any number */
+	/* two CPUs at once */
+	unsigned long parallel;		/* whether they run so */
+	unsigned long stack;		/* top of the first one's stack, virtual */
+	unsigned long work_func;	/* struct work_struct: offset */
 };
 
 enum zk_api {
@@ -94,6 +98,30 @@ enum zk_cause {
 	ZK_BAD_RESULT,		/* zs_map_object() and so on gave no address */
 };
 
+/* Emulated CPUs: two, and one on which the host looks at what they have done. */
+#define ZK_RUNNERS	3
+#define ZK_STACK_SHIFT	14	/* bytes of the stack of each, as a power of two */
+#define ZK_MAX_TAKEN	16
+#define ZK_MAX_ORDERS	32
+
+enum zk_lock_type { ZK_SPIN, ZK_READER, ZK_WRITER };
+
+/* The locks of one emulated CPU. */
+struct zk_locks {
+	unsigned long waits;	/* for this one; or 0 */
+	unsigned long ticket;	/* of a ticket lock that it waits for */
+	unsigned long nr_taken;
+	struct zk_taken {
+		unsigned long lock, type, ticket;
+	} taken[ZK_MAX_TAKEN];
+	/* Taken while another was held: the host compares this for two CPUs. */
+	unsigned long nr_orders;
+	struct zk_order {
+		unsigned long outer, inner;
+		unsigned long gate;	/* held around both, by nobody else; or 0 */
+	} order[ZK_MAX_ORDERS];
+};
+
 #define ZK_MAX_ERRORS	20
 
 struct zk_error {
@@ -112,6 +140,7 @@ struct zk_state {
 	long statistics;		/* NR_ZSPAGES, by the calls */
 	unsigned long pool;		/* struct zs_pool * */
 	unsigned long movable;		/* the movable_operations, once known */
+	unsigned long work;		/* struct work_struct * that is queued */
 };
 
 enum zk_kind {
@@ -127,8 +156,11 @@ enum zk_kind {
 	ZK_DESTROY,
 	ZK_EXIT,
 	ZK_COMPACT,	/* zs_compact(); the result is the number of pages freed */
-	ZK_MIGRATE,	/* the page that object number `object` starts in */
+	ZK_MIGRATE,	/* the page of the frame in `handle` */
+	ZK_SETTLE,	/* when nobody else runs: queued work, locks that are left */
 };
+
+#define ZK_GONE		(~1U)	/* of a migration: free, or locked by another */
 
 struct zk_op {
 	u32 kind;
@@ -158,10 +190,14 @@ struct zk_batch {
 extern struct zk_config zk_config;
 extern struct zk_state zk_state;
 extern struct zk_batch zk_batch;
+extern struct zk_batch *zk_next_batch, *zk_running[ZK_RUNNERS];
+extern struct zk_locks zk_locks[ZK_RUNNERS];
 
 /* Kept apart by address: the driver is nobody's cost, stand-ins are ours. */
 #define __driver	__attribute__((section(".text.driver"), noinline))
 #define __standin	__attribute__((section(".text.standin"), noinline))
+/* Where a CPU waits for another. The rest of a stand-in is one step of a schedule. */
+#define __waits	__attribute__((section(".text.standin.waits"), noinline))
 #define __weak	__attribute__((weak))
 #define __percpu_data	__attribute__((section(".data..percpu")))
 
@@ -172,12 +208,21 @@ extern struct zk_batch zk_batch;
 void zk_complain(enum zk_cause cause, unsigned long object,
 		 unsigned long caller);
 
+/* Which of the emulated CPUs this is: each has a stack of its own. */
+static inline u32 zk_me(void)
+{
+	unsigned long at = (unsigned long)__builtin_frame_address(0);
+
+	return zk_config.parallel ? (zk_config.stack - at) >> ZK_STACK_SHIFT : 0;
+}
+
 /* locks.c */
 void zk_locks_freed(unsigned long start, unsigned long bytes);
 void zk_locks_left(void);
 
 /* pages.c */
 unsigned long zk_page(unsigned long frame);
+int zk_lock_page(unsigned long page);
 char *zk_page_address(unsigned long page);
 unsigned long zk_get_page(void);
 unsigned long zk_put_page(unsigned long page, unsigned long caller);

@@ -16,7 +16,7 @@ __standin void zk_complain(enum zk_cause cause, unsigned long object,
 	if (zk_state.nr_errors < ZK_MAX_ERRORS) {
 		error = &zk_state.error[zk_state.nr_errors];
 		error->cause = cause;
-		error->operation = zk_batch.current;
+		error->operation = zk_running[zk_me()]->current;
 		error->object = object;
 		error->caller = caller;
 	}
@@ -157,10 +157,15 @@ __standin int zpool_unregister_driver(void *driver)
 	return 0;
 }
 
-/* Work is queued only where a page could not be locked: here all can. */
+/*
+ * Work is queued only where a page could not be locked: with one CPU all can.
+ * With two it is done when both have ended.
+ */
 __standin u8 queue_work_on(int cpu, void *queue, void *work)
 {
-	zk_report(ZK_DEFERS, work);
+	if (!zk_config.parallel)
+		zk_report(ZK_DEFERS, work);
+	zk_state.work = (unsigned long)work;
 	return 1;
 }
 

@@ -15,12 +15,9 @@
 
 ZK_NEVER_ENTERED(__stack_chk_fail)
 ZK_NEVER_ENTERED(dump_page)
-/* another CPU holds the lock */
+/* another CPU has locked the page */
 ZK_NEVER_ENTERED(folio_wait_bit)
 ZK_NEVER_ENTERED(wait_on_page_bit)
-ZK_NEVER_ENTERED(queued_spin_lock_slowpath)
-ZK_NEVER_ENTERED(queued_read_lock_slowpath)
-ZK_NEVER_ENTERED(queued_write_lock_slowpath)
 /* the preemption count has reached zero, with something to do */
 ZK_NEVER_ENTERED(preempt_schedule)
 ZK_NEVER_ENTERED(preempt_schedule_notrace)

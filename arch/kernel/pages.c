@@ -69,6 +69,20 @@ __standin unsigned long zk_put_page(unsigned long page, unsigned long caller)
 	return page;
 }
 
+/* As isolate_movable_page() begins, mm/migrate.c: 0 if it is free, or locked. */
+__standin int zk_lock_page(unsigned long page)
+{
+	unsigned long *flags = zk_word(page, zk_config.page_flags);
+	u32 *count = (u32 *)(page + zk_config.page_refcount);
+
+	if (!*count || *count == ON_STACK || *flags & zk_config.locked ||
+	    *zk_word(page, zk_config.page_mapping) <= MOVABLE)
+		return 0;
+	++*count;
+	*flags |= zk_config.locked;
+	return 1;
+}
+
 static __standin unsigned long allocate(u32 gfp, u32 order, unsigned long caller)
 {
 	unsigned long i, page;

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
-from zsemu.guest.memory import RAM_BASE, Sizes
+from zsemu.guest.memory import RAM_BASE, Memory, Sizes
 from zsemu.guest.strategies import strategy
 from zsemu.guest.structures import Kind
 from zsemu.guest.targets import target
@@ -40,7 +40,7 @@ class Litmus:
         one = target(self.arch)
         self.image = Image(build(one, strategy(str(file))), one)
         sizes = Sizes(cpus=3, operations=2, arena=4096, zspages=1, pages=2, shapes=1, states=64)
-        self.cpus = TwoCpus(self.image, sizes, 12, budget=1 << 10)
+        self.cpus = TwoCpus(Memory(self.image, sizes, 12), budget=1 << 10)
         memory = self.cpus.memory
         self.cpus.reset()
         ops = memory.view(memory.ops, memory.types.op, 2)

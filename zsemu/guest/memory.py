@@ -211,7 +211,7 @@ class Memory:
 
     def _fill_boot_info(self) -> None:
         """Tell boot.c what to map, and where its stack and tables are."""
-        boot = self.view_symbol("zs_boot_info", self.types.boot)
+        self.boot = boot = self.view_symbol("zs_boot_info", self.types.boot)
         boot["stack_phys"] = RAM_BASE + self.stack + _STACK
         boot["stack_virt"] = self.virtual(self.stack) + _STACK
         boot["root"] = RAM_BASE + self.root
@@ -227,6 +227,9 @@ class Memory:
     def _fill_batch(self) -> None:
         """Tell the driver where everything is that it uses."""
         self.batch = batch = self.view_symbol("zs_batch", self.types.batch)
+        self.next_batch = self.view_symbol("zs_next_batch", self.types.word)
+        self.batches = self.states
+        """room for a batch of each CPU, if several run at once and no states are kept"""
         batch["ops"] = self.virtual(self.ops)
         batch["known"] = self.virtual(self.known)
         batch["known_state"] = self.virtual(self.states)

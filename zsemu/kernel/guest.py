@@ -11,11 +11,19 @@ import numpy as np
 from zsemu.guest.targets import Target
 
 MAX_ERRORS = 20
+RUNNERS = 3
+"""emulated CPUs that can run at once, the host's included"""
+STACK_SHIFT = 14
+"""bytes of the stack of each, as a power of two"""
+MAX_TAKEN = 16
+MAX_ORDERS = 32
+GONE = (1 << 32) - 2
+"""result of a migration of a page that is free, or locked by somebody else"""
 CONFIG = (
     "page_bytes page_flags page_mapping page_refcount page_type locked isolated isolate migrate"
     " putback shrinker_bytes sg_bytes sg_page sg_offset sg_length memmap linear percpu"
     " percpu_stride task task_stride cpus slab slab_pages slab_state frames nr_frames all_frames"
-    " log handles stream api init exit fail_after"
+    " log handles stream api init exit fail_after parallel stack work_func"
 )
 """the fields of ``struct zk_config``, each a word"""
 
@@ -34,6 +42,7 @@ class Kind(IntEnum):
     EXIT = 8
     COMPACT = 9
     MIGRATE = 10
+    SETTLE = 11
 
 
 class Cause(IntEnum):
@@ -103,6 +112,8 @@ class KernelLayout:
     state: np.dtype[np.void]
     op: np.dtype[np.void]
     batch: np.dtype[np.void]
+    locks: np.dtype[np.void]
+    """of one emulated CPU"""
 
 
 def _words(word: str, size: int, names: str) -> list[tuple[str, Any, int]]:
@@ -128,7 +139,7 @@ def kernel_layout(target: Target) -> KernelLayout:
         *(
             (name, word, behind + index * size)
             for index, name in enumerate(
-                ("pages_out", "objects_out", "logged", "statistics", "pool", "movable")
+                ("pages_out", "objects_out", "logged", "statistics", "pool", "movable", "work")
             )
         ),
     ]
@@ -151,7 +162,22 @@ def kernel_layout(target: Target) -> KernelLayout:
     batch = _words(word, size, "ops first last current stop_at known")
     return KernelLayout(
         config=_struct(config, len(config) * size),
-        state=_struct(state, behind + 6 * size),
+        state=_struct(state, behind + 7 * size),
         op=_struct(op, (at + 16 + 3 * size + 63) // 64 * 64),
         batch=_struct(batch, len(batch) * size),
+        locks=_locks(word, size),
     )
+
+
+def _locks(word: str, size: int) -> np.dtype[np.void]:
+    """Return ``struct zk_locks``."""
+    taken = _struct(_words(word, size, "lock type ticket"), 3 * size)
+    order = _struct(_words(word, size, "outer inner gate"), 3 * size)
+    behind = size * (3 + 3 * MAX_TAKEN)
+    fields: list[tuple[str, Any, int]] = [
+        *_words(word, size, "waits ticket nr_taken"),
+        ("taken", (taken, MAX_TAKEN), 3 * size),
+        ("nr_orders", word, behind),
+        ("order", (order, MAX_ORDERS), behind + size),
+    ]
+    return _struct(fields, behind + size + 3 * size * MAX_ORDERS)

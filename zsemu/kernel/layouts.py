@@ -30,6 +30,8 @@ WANTED: Final = (
     "thread_info",
     "kernel_mapping",
     "mem_section",
+    "work_struct",
+    "zspage",
 )
 """structs that stand-ins or host look into; not every kernel has all of them"""
 REMEDY: Final = "switch on CONFIG_DEBUG_INFO_DWARF5 or CONFIG_DEBUG_INFO_BTF and make it again"

@@ -29,7 +29,7 @@ from zsemu.guest.memory import (
     Range,
     is_mapped,
 )
-from zsemu.kernel.guest import CONFIG, kernel_layout
+from zsemu.kernel.guest import CONFIG, RUNNERS, kernel_layout
 from zsemu.kernel.layouts import Layouts
 from zsemu.kernel.link import KernelImage
 from zsemu.kernel.object import interface
@@ -42,6 +42,8 @@ _UNIT: Final = 32
 """bytes of the smallest slab object"""
 _SLAB: Final = 1 << 20
 """bytes for slab objects beside handles and zspages: caches, classes, pool"""
+_BATCHES: Final = 1 << 12
+"""bytes for batches of CPUs that run at once"""
 _TASK: Final = 1 << 14
 """bytes of a CPU's task, of which the code looks at the first few thousand"""
 
@@ -84,10 +86,13 @@ class KernelMemory:
         self._marks: list[tuple[int, int, int]] = []
         self._end = self.image.address("zs_data_end") - RAM_BASE
         self._map_image()
-        stack = self._place(_STACK, STACK)
+        self.stack = self._place(_STACK, STACK)
         self.percpu = self._place(sizes.cpus * _ALIGN, STATE)
         self.task = self._place(sizes.cpus * _ALIGN, STATE)
-        self.ops = self._place(sizes.operations * self.types.op.itemsize, BATCH)
+        operations = sizes.operations * self.types.op.itemsize
+        self.ops = self._place(operations + _BATCHES, BATCH)
+        self.batches = self.ops + operations
+        """room for a batch of each CPU, if several run at once"""
         self.known = self._place(sizes.shapes, BATCH)
         self.handles = self._place(sizes.objects * target.word, BATCH)
         self.log = self._place((sizes.operations * 16 + 16) * 4, BATCH)
@@ -116,7 +121,7 @@ class KernelMemory:
             if start >= RAM_BASE:
                 offset = start - RAM_BASE
                 self.ram[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
-        self._describe_boot(stack, root, tables)
+        self._describe_boot(root, tables)
         self._describe_cpus()
         self._describe_kernel(slab_pages, seed)
         self._set_variables()
@@ -210,7 +215,7 @@ class KernelMemory:
         """Return ``count`` items of ``dtype`` at ``offset``, in place."""
         return np.frombuffer(self._mapping, dtype, count, offset)
 
-    def symbol(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    def view_symbol(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the variable ``name`` of the image, in place, shape (1,)."""
         return self.view(self.image.address(name) - RAM_BASE, dtype, 1)
 
@@ -271,10 +276,10 @@ class KernelMemory:
 
     # What the guest finds there.
 
-    def _describe_boot(self, stack: int, root: int, tables: int) -> None:
-        boot = self.symbol("zs_boot_info", self._boot_types.boot)
-        boot["stack_phys"] = RAM_BASE + stack + _STACK
-        boot["stack_virt"] = self.virtual(stack) + _STACK
+    def _describe_boot(self, root: int, tables: int) -> None:
+        self.boot = boot = self.view_symbol("zs_boot_info", self._boot_types.boot)
+        boot["stack_phys"] = RAM_BASE + self.stack + _STACK
+        boot["stack_virt"] = self.virtual(self.stack) + _STACK
         boot["root"], boot["tables"] = RAM_BASE + root, RAM_BASE + tables
         boot["window"] = self.target.window
         boot["window_leaf"] = RAM_BASE + self.window_leaf
@@ -309,7 +314,7 @@ class KernelMemory:
         """Write ``zk_config`` and ``zk_batch``, and put the pool's frames on their stack."""
         layouts, linked = self.layouts, self.linked
         page, moves = "page", "movable_operations"
-        has_list = "scatterlist" in layouts.structs
+        has_list, has_work = ("scatterlist" in layouts.structs), ("work_struct" in layouts.structs)
         scatter = {
             name: layouts.offset("scatterlist", name) if has_list else 0
             for name in ("page_link", "offset", "length")
@@ -354,14 +359,21 @@ class KernelMemory:
             "init": linked.init,
             "exit": linked.exit,
             "fail_after": 0,
+            "parallel": 0,
+            "stack": self.virtual(self.stack) + _STACK,
+            "work_func": layouts.offset("work_struct", "func") if has_work else 0,
         }
         assert set(values) == set(CONFIG.split())
-        self.config = self.symbol("zk_config", self.types.config)
+        self.config = self.view_symbol("zk_config", self.types.config)
         for name, value in values.items():
             self.config[name] = value
-        self.batch = self.symbol("zk_batch", self.types.batch)
+        self.batch = self.view_symbol("zk_batch", self.types.batch)
         self.batch["ops"], self.batch["known"] = self.virtual(self.ops), self.virtual(self.known)
-        self.state = self.symbol("zk_state", self.types.state)
+        self.state = self.view_symbol("zk_state", self.types.state)
+        self.next_batch = self.view_symbol("zk_next_batch", self._boot_types.word)
+        at = self.image.address("zk_locks") - RAM_BASE
+        self.locks = self.view(at, self.types.locks, RUNNERS)
+        """the locks of each emulated CPU, in place"""
 
     def _set_variables(self) -> None:
         """Give the kernel's variables the values that its address layout asks for."""

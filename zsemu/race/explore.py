@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
+from zsemu.guest.memory import Memory
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import Target
 from zsemu.race import schedule
@@ -60,7 +61,8 @@ class Bench:
     def __init__(self, image: Image, geometry: Geometry) -> None:
         self.image, self.geometry = image, geometry
         self.settles = image.has("zs_settle")
-        self.cpus = TwoCpus(image, SIZES, geometry.page_size.bit_length() - 1)
+        memory = Memory(image, SIZES, geometry.page_size.bit_length() - 1)
+        self.cpus = TwoCpus(memory)
 
     def scenes(self) -> list[Scene]:
         """Return all scenes of the strategy."""

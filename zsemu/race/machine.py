@@ -12,7 +12,7 @@ import mmap
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import unicorn
@@ -22,10 +22,12 @@ from unicorn.unicorn_py3.unicorn import uclib
 from zsemu.errors import ZsemuError
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
-from zsemu.guest.memory import BUFFER, RAM_BASE, Memory, Sizes
+from zsemu.guest.memory import BUFFER, RAM_BASE, Memory
 from zsemu.guest.memory import STACK as STACK_REGION
 from zsemu.guest.native_library import load_library
 from zsemu.guest.structures import StopAt
+from zsemu.kernel.guest import STACK_SHIFT
+from zsemu.kernel.memory import KernelMemory
 from zsemu.race import schedule
 from zsemu.race.native_structures import (
     BLOCK,
@@ -43,6 +45,8 @@ from zsemu.race.native_structures import (
 )
 from zsemu.race.schedule import Schedule
 from zsemu.race.searched import LIMIT, Bounds, Outcome, Rules, Searched
+
+M = TypeVar("M", Memory, KernelMemory)
 
 SOURCE: Final = Path(__file__).parent / "native" / "race.c"
 _LEAF_PAGE: Final = 1 << 16
@@ -76,29 +80,30 @@ def library() -> ctypes.CDLL:
     return found
 
 
-class TwoCpus:
-    """Memory and two CPUs that have booted. Arrays given to it are kept alive as long as it is."""
+class TwoCpus(Generic[M]):
+    """Two CPUs that have booted, over one memory: a strategy's, or that of a kernel's object.
 
-    def __init__(
-        self, image: Image, sizes: Sizes, page_shift: int, *, budget: int = BUDGET
-    ) -> None:
-        """Boot; of ``sizes.cpus``, which are at least three, READER is the host's.
+    Arrays given to it are kept alive as long as it is.
+    """
 
-        ``budget`` is the number of instructions that a CPU may execute in one block.
+    def __init__(self, memory: M, *, budget: int = BUDGET, step: range = range(0)) -> None:
+        """Boot; of ``memory.sizes.cpus``, which are at least three, READER is the host's.
+
+        ``budget`` is the number of instructions that a CPU may execute in one block. ``step`` are
+        addresses of code that is not divided: from its entry until it is left.
         """
         self._library = library()
-        self.memory = memory = Memory(image, sizes, page_shift)
+        self.memory: M = memory
+        image = memory.image
         self._kept: list[object] = []
         self._native = NativeRace()
-        memory.view_symbol("zs_boot_info", memory.types.boot)["window_leaf"] = (
-            RAM_BASE + memory.size
-        )
+        memory.boot["window_leaf"] = RAM_BASE + memory.size
         self._leaves = [mmap.mmap(-1, _LEAF_PAGE) for _ in range(2)]
         self.served = [np.frombuffer(leaf, np.uint8) for leaf in self._leaves]
         """what the MMU of each CPU reads, instead of the windows' page table"""
         self.machines = [Machine(memory, leaf=leaf) for leaf in self.served]
-        self._describe_code(image)
-        self._describe_memory(memory)
+        self._describe_code(image, step)
+        self._describe_memory()
         self._native.budget = budget
         self._describe_cpus()
         self._attach()
@@ -113,8 +118,9 @@ class TwoCpus:
         self._kept.append(array)
         setattr(self._native, field, array.ctypes.data)
 
-    def _describe_code(self, image: Image) -> None:
+    def _describe_code(self, image: Image, step: range) -> None:
         native, target = self._native, image.target
+        native.step_text, native.step_size = step.start, len(step)
         start, end = image.text
         native.text, native.text_size = start, end - start
         native.stop_address = image.address("zs_stop")
@@ -125,7 +131,8 @@ class TwoCpus:
         native.operand_shift = target.instructions.tlb_operand_shift
         native.word_bits, native.pc_register = target.word_bits, target.pc
 
-    def _describe_memory(self, memory: Memory) -> None:
+    def _describe_memory(self) -> None:
+        memory = self.memory
         native, target = self._native, memory.target
         self._point("ram", memory.ram)
         native.start, native.size, native.page_shift = RAM_BASE, memory.size, memory.page_shift
@@ -206,18 +213,18 @@ class TwoCpus:
     def batch(self, who: int, first: int, last: int) -> int:
         """Give a CPU, or READER, the operations of its own; return the offset of its batch."""
         memory = self.memory
-        kind = memory.types.batch
-        offset = memory.states + who * ((kind.itemsize + 63) // 64 * 64)
+        kind = memory.batch.dtype
+        offset = memory.batches + who * ((kind.itemsize + 63) // 64 * 64)
         own = memory.view(offset, kind, 1)
         own[:] = memory.batch
         own["first"], own["last"], own["known"] = first, last, 0
         own["stop_at"] = StopAt.NEVER
         if who == READER:
             self.reader_batch = offset
-        boot = memory.view_symbol("zs_boot_info", memory.types.boot)
-        # A third of the stack for each.
-        boot["stack_virt"] = memory.virtual(memory.stack) + (1 << 16) - who * (5 << 12)
-        memory.view_symbol("zs_next_batch", memory.types.word)[0] = memory.virtual(offset)
+        # A quarter of the stack for each.
+        top = memory.virtual(memory.stack) + (4 << STACK_SHIFT)
+        memory.boot["stack_virt"] = top - (who << STACK_SHIFT)
+        memory.next_batch[0] = memory.virtual(offset)
         return offset
 
     def run(self, who: int) -> int:
@@ -242,7 +249,7 @@ class TwoCpus:
         """Let a CPU stand before its operations; ``entries`` are the window's bytes it owns."""
         native = self._native
         offset = self.batch(who, first, last)
-        field = self.memory.types.batch.fields["first"]  # type: ignore[index]
+        field = self.memory.batch.dtype.fields["first"]  # type: ignore[index]
         start = self.memory.image.address("zs_start_driver")
         if not self._library.race_begin(
             ctypes.byref(native),
@@ -333,11 +340,9 @@ class TwoCpus:
             self._reraise()
         return int(verdict), self._steps[: self._traced].copy()
 
-    def areas(self, who: int) -> range:
-        """Return the numbers of the areas whose window entries are a CPU's own."""
-        own = self.memory.WINDOW_PAGES * self.memory.target.pte_size
-        native = self._native
-        return range(native.entry_first[who] // own, native.entry_end[who] // own)
+    def entries(self, who: int) -> range:
+        """Return the bytes of the windows' page table that are a CPU's own."""
+        return range(self._native.entry_first[who], self._native.entry_end[who])
 
     def ended(self, who: int) -> int:
         """Return how a CPU has ended; for judges."""

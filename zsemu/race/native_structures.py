@@ -64,7 +64,7 @@ class NativeCpu(ctypes.Structure):
 
     _fields_ = (
         *_pointers("race uc"),
-        *_words("number pc count until stopped ended first read last fault"),
+        *_words("number pc count step inside until stopped ended first read last fault"),
         *_words("calm wait_pc wait_offset waited passed next_mark"),
         *_pointers("served"),
     )
@@ -75,7 +75,7 @@ class NativeRace(ctypes.Structure):
 
     _fields_ = (
         ("cpu", NativeCpu * 2),
-        *_words("text text_size stop_address"),
+        *_words("text text_size stop_address step_text step_size"),
         *_pointers("kind operand displacement"),
         *_words("operand_shift word_bits pc_register"),
         *_pointers("ram"),

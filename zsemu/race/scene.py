@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.guest.memory import Sizes
+from zsemu.guest.memory import Memory, Sizes
 from zsemu.guest.structures import Flag
 from zsemu.race import locks
 from zsemu.race.machine import TwoCpus
@@ -153,7 +153,7 @@ def script(geometry: Geometry, scene: Scene, *, settles: bool, swapped: bool = F
     )
 
 
-def load(cpus: TwoCpus, scene: Scene, made: Script) -> Batch:
+def load(cpus: TwoCpus[Memory], scene: Scene, made: Script) -> Batch:
     """Write a scene into guest memory, run what sets it up, and let both CPUs stand before it."""
     memory, parts = cpus.memory, made.parts
     cpus.reset()

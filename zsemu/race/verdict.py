@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zsemu.guest.faults import explain
 from zsemu.guest.hooks import Place
-from zsemu.guest.memory import RAM_BASE
+from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.race.machine import TwoCpus
 from zsemu.race.native_structures import DONE, ENDLESS, FAILS, FAULT
 from zsemu.race.scene import Parts, Script
@@ -32,7 +32,7 @@ class Judge:
 
     def __init__(
         self,
-        cpus: TwoCpus,
+        cpus: TwoCpus[Memory],
         made: Script,
         batch: Batch,
         swapped: NDArray[np.uint64] | None = None,
@@ -93,11 +93,11 @@ class Judge:
         """Say which entry a CPU may still use as it was before it changed."""
         cpus, memory = self._cpus, self._cpus.memory
         stored = memory.ram[memory.window_leaf :][: memory.window_entries]
-        size, pages = memory.target.pte_size, memory.WINDOW_PAGES
+        size = memory.target.pte_size
         for who in (0, 1):
             served = cpus.served[who][: memory.window_entries]
             own = np.flatnonzero(served != stored) // size
-            own = own[np.isin(own // pages, sorted(cpus.areas(who)))]
+            own = own[np.isin(own * size, cpus.entries(who))]
             if len(own):
                 address = memory.target.window + (int(own[0]) << memory.mmu_shift)
                 detail = f"in the end the old entry for {address:#x} can still be used"

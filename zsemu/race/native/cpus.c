@@ -176,7 +176,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 	struct cpu *c = user;
 	struct race *r = c->race;
 	uint64_t at = address - r->text;
-	int kind;
+	int inside = address - r->step_text < r->step_size, kind;
 
 	if (c->count == c->until || c->stopped) {
 		if (!c->stopped)
@@ -185,6 +185,9 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		r->emu_stop(uc);
 		return;
 	}
+	if (!inside || !c->inside)
+		c->step = c->count;
+	c->inside = inside;
 	c->count++;
 	c->last = address;
 	if (at >= r->text_size)
@@ -203,7 +206,7 @@ static void add_event(struct race *r, const struct cpu *c, uint64_t offset,
 				   r->max_events * sizeof(*r->event));
 	}
 	r->event[r->nr_events++] = (struct event){
-		c->count - 1, offset, size, store, c->last,
+		c->step, offset, size, store, c->last,
 	};
 }
 
@@ -212,7 +215,7 @@ static void trace(struct race *r, const struct cpu *c, uint64_t offset,
 {
 	if (r->nr_steps < r->max_steps)
 		r->step[r->nr_steps++] = (struct step){
-			r->quiet ? 2 : c->number, c->last, c->count - 1,
+			r->quiet ? 2 : c->number, c->last, c->step,
 			offset, size, store, value, shared,
 		};
 }
@@ -289,7 +292,7 @@ static void run(struct race *r, struct cpu *c, uint64_t until)
 	if (c->ended)
 		return;
 	c->until = until;
-	c->stopped = 0;
+	c->stopped = c->inside = 0;
 	progress(r, c);
 	c->fault = r->emu_start(c->uc, c->pc, r->stop_address, 0, 0);
 	if (c->fault) {

@@ -74,6 +74,8 @@ struct cpu {
 	uint64_t number;	/* 0 or 1 */
 	uint64_t pc;
 	uint64_t count;		/* instructions executed */
+	uint64_t step;		/* of those, before the step that it is in */
+	uint64_t inside;	/* it is in code that is not divided */
 	uint64_t until;		/* at which count it stops */
 	uint64_t stopped;	/* it did */
 	uint64_t ended;		/* enum end */
@@ -90,6 +92,7 @@ struct race {
 	struct cpu cpu[2];
 	/* the code */
 	uint64_t text, text_size, stop_address;
+	uint64_t step_text, step_size;	/* code that is not divided */
 	const uint8_t *kind;		/* by offset in the text */
 	const uint16_t *operand;	/* of an invalidate: its register ... */
 	const int64_t *displacement;	/* ... and what is added to it ... */

@@ -119,16 +119,18 @@ uint64_t race_count_before(struct race *r, uint64_t who, uint64_t offset)
 {
 	struct cpu *c = &r->cpu[who];
 	struct snapshot *s = snapshot_at(r, 0);
-	uint64_t before = TO_END, i;
+	uint64_t before = TO_END, size = r->step_size, i;
 
 	take(r, s);
 	r->nr_events = 0;
 	/* Whatever accesses it conflicts. */
 	r->accessed[offset] = 0xff;
+	r->step_size = 0;
 	run(r, c, c->count + r->budget);
 	for (i = 0; i < r->nr_events && before == TO_END; i++)
 		if (r->event[i].offset == offset)
 			before = r->event[i].before;
+	r->step_size = size;
 	c->ended = DONE;	/* or restore() might not see that it moved */
 	restore(r, s);
 	return before;
