@@ -9,7 +9,7 @@ import pytest
 from race.planted import CONTROLS, HERE, RACES, Planted
 from zsemu.guest.strategies import Strategy, strategy
 from zsemu.guest.targets import names, target
-from zsemu.race.explore import bench
+from zsemu.race.benches import strategy_bench
 from zsemu.race.findings import Result, Wanted
 
 # What shows every race that is planted.
@@ -26,7 +26,7 @@ _PAIRS = (
 
 def searched(arch: str, one: Strategy, shape: str) -> Result:
     """Run some scenes of one shape."""
-    made = bench(target(arch), one)
+    made = strategy_bench(target(arch), one)
     scenes = [
         scene
         for scene in made.scenes()

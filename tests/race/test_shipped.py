@@ -16,7 +16,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names, target
 from zsemu.race import locks
-from zsemu.race.explore import bench
+from zsemu.race.benches import strategy_bench
 from zsemu.race.findings import Findings, Result, Wanted
 from zsemu.reports import property_table, race_text
 
@@ -34,7 +34,7 @@ _MORE = (
 def found(arch: str, name: str, shapes: tuple[str, ...] = _SHAPES, preemptions: int = 2) -> Result:
     """Run every kind of scene of some shapes, in one mode of the first CPU."""
     one, wanted = strategy(name), Wanted(preemptions)
-    made = bench(target(arch), one)
+    made = strategy_bench(target(arch), one)
     scenes = [
         scene
         for scene in made.scenes()

@@ -111,13 +111,14 @@ def check(
     from zsemu.check.findings import Request
     from zsemu.check.suites import suites
     from zsemu.cli.progress import bar
+    from zsemu.cli.subjects import subjects
     from zsemu.reports import check_text
     from zsemu.runs import doctor
     from zsemu.runs.check import run
     from zsemu.runs.request import label
 
     sizes = page_sizes(page_size)
-    chosen, named = _chosen(values(arch), values(strategy))
+    chosen, named = subjects(values(arch), values(strategy))
     if case:
         _case(case, chosen, named, cc)
         return
@@ -154,25 +155,6 @@ class _First:
             note(f"zsemu: first failure, {where}: {result.failures[0].violation}\n")
         self._told = False
         return self._ends
-
-
-def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Strategy]]":
-    """Return the architectures and strategies that are asked for, or all.
-
-    A kernel's objects must be of architectures that are named, and limit them where none are.
-    """
-    from zsemu.guest import strategies, targets
-    from zsemu.kernel.strategy import KernelStrategy, strategy
-
-    chosen = [targets.target(name) for name in archs or targets.names()]
-    named = [strategy(name) for name in names or strategies.names()]
-    kernels = [one for one in named if isinstance(one, KernelStrategy)]
-    for one in kernels:
-        for target in chosen if archs else ():
-            one.ensure(target.name)
-    if len(kernels) == len(named):
-        chosen = [target for target in chosen if any(target.name in one.archs for one in kernels)]
-    return chosen, named
 
 
 def _case(path: Path, targets: "list[Target]", chosen: "list[Strategy]", cc: str) -> None:

@@ -16,8 +16,6 @@ FAILED: Final = 1
 INTERRUPTED: Final = 128 + signal.SIGINT
 
 if TYPE_CHECKING:
-    from zsemu.guest.strategies import Strategy
-    from zsemu.guest.targets import Target
     from zsemu.race.findings import Request
 
 Named = Annotated[
@@ -93,13 +91,14 @@ def race(
     Example: zsemu race ./mine.c --arch arm,riscv64 -k "slot behind"
     """
     from zsemu.cli.progress import bar
+    from zsemu.cli.subjects import subjects
     from zsemu.race.findings import Request, Wanted
     from zsemu.reports import race_text
     from zsemu.runs import doctor
     from zsemu.runs.race import run
     from zsemu.runs.request import label
 
-    chosen, named = _chosen(values(arch), values(strategy))
+    chosen, named = subjects(values(arch), values(strategy))
     request = Request(
         archs=tuple(one.name for one in chosen),
         strategies=label(named),
@@ -120,18 +119,6 @@ def race(
         raise typer.Exit(INTERRUPTED)
     if not findings.passed:
         raise typer.Exit(FAILED)
-
-
-def _chosen(archs: list[str], names: list[str]) -> "tuple[list[Target], list[Strategy]]":
-    """Return the architectures and strategies that are asked for, or all."""
-    from zsemu.guest import strategies, targets
-    from zsemu.kernel.strategy import KernelStrategy, strategy
-
-    named = [strategy(name) for name in names or strategies.names()]
-    for one in named:
-        if isinstance(one, KernelStrategy):
-            raise ZsemuError(f"{one.path}: race runs strategies, not a kernel's own object")
-    return [targets.target(name) for name in archs or targets.names()], named
 
 
 def _show(request: "Request", scene: str, schedule: str) -> None:

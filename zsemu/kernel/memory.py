@@ -249,6 +249,32 @@ class KernelMemory:
             return "the linear map, no page" if not self.mapped(address) else "the linear map"
         return "mapped by nothing"
 
+    def describe(self, offset: int) -> str:
+        """Say in words what lies at an offset in RAM."""
+        word, page = self.target.word, self.layouts.size("page")
+        pool, memmap = offset - self.pool, offset - self.memmap
+        if 0 <= pool < self.sizes.pages * 2 * self.page_size:
+            return f"page frame {RAM_BASE + offset >> self.page_shift:#x} of the pool, byte {pool % self.page_size:#x}"
+        if 0 <= memmap < self.sizes.pages * 2 * page + self.page_size:
+            first = self.address.memmap + self._first_frame * page
+            at = memmap - first % self.page_size
+            frame = self._first_frame + at // page
+            return f"struct page of page frame {frame:#x}, byte {at % page:#x}"
+        if 0 <= offset - self.percpu < self.sizes.cpus * _ALIGN:
+            cpu, at = divmod(offset - self.percpu, _ALIGN)
+            return f"per-CPU data of CPU {cpu}, byte {at:#x}"
+        if 0 <= offset - self.handles < self.sizes.objects * word:
+            return f"the caller's handle of object {(offset - self.handles) // word}"
+        buffers = [self.offset(start) for start in self.buffers()]
+        for cpu, start in enumerate(buffers):
+            if start <= offset < start + self.page_size:
+                return f"the mapping buffer of CPU {cpu}, byte {offset - start:#x}"
+        if offset >= self.slab:
+            return f"slab memory at {self.virtual(offset):#x}"
+        if 0 <= offset - self.arena < self.sizes.arena:
+            return f"a caller's buffer, byte {offset - self.arena:#x}"
+        return f"data of the stand-ins at {offset:#x} in RAM"
+
     def regions(self) -> NDArray[np.uint8]:
         """Return the region of every page of RAM, shape (pages of RAM,)."""
         shift = self.page_shift

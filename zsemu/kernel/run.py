@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from zsemu import counts
 from zsemu.guest.machine import Fault, Machine
-from zsemu.guest.structures import Mode, StopAt
+from zsemu.guest.structures import StopAt
+from zsemu.kernel import records
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import Kind
 from zsemu.kernel.hooks import HALTED, TOO_LONG, Hooks, alternate
@@ -26,7 +27,6 @@ from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, P
 from zsemu.replay.violations import FINAL_READ
 from zsemu.traces.operation import Operation
 
-_MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
 _SCOPES: Final = np.array(
     [
         counts.SPANNING_OTHER,
@@ -156,30 +156,12 @@ class KernelRun:
         self, batch: Operations, observed: NDArray[np.bool_], scope: NDArray[np.uint8]
     ) -> NDArray[np.void]:
         """Let the guest do some operations, and judge them; return their records."""
-        ops, buffers, words = self._fill(batch)
+        ops, buffers, words = records.write(self.memory, self._versions, batch)
         ops["shape"] = np.where(observed, _OBSERVED, _FAST)
         self._drive(batch, scope)
         if not self.judge.judge(batch, ops, buffers, words):
             raise _Stopped
         return ops
-
-    def _fill(self, batch: Operations) -> tuple[NDArray[np.void], oracle.Arena, NDArray[np.uint64]]:
-        """Write the records and the callers' buffers of some operations."""
-        memory, operation = self.memory, batch.operation
-        history = self._versions.advance(operation, batch.object, batch.length)
-        buffers = oracle.arena(operation, batch.number.astype(np.uint32), batch.length, history)
-        words = memory.view(memory.arena, np.dtype(np.uint64), len(buffers.after))
-        words[:] = buffers.before
-        second = np.zeros(len(buffers.owner), bool)
-        second[1:] = buffers.owner[1:] == buffers.owner[:-1]
-        ops = memory.view(memory.ops, memory.types.op, len(batch))
-        ops[:] = np.zeros(1, memory.types.op)[0]
-        ops["kind"], ops["mode"] = operation, _MODES[operation]
-        ops["cpu"], ops["object"], ops["length"] = batch.cpu, batch.object, batch.length
-        start = (buffers.start * 8).astype(np.uint64) + np.uint64(memory.virtual(memory.arena))
-        ops["caller"][buffers.owner[~second]] = start[~second]
-        ops["update"][buffers.owner[second]] = start[second]
-        return ops, buffers, words
 
     def _drive(self, batch: Operations, scope: NDArray[np.uint8]) -> None:
         """Run the records in memory on both machines in turn."""

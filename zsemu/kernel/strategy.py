@@ -9,7 +9,7 @@ from typing import Final
 
 from zsemu.errors import ZsemuError
 from zsemu.guest import strategies, targets
-from zsemu.guest.strategies import Strategy
+from zsemu.guest.strategies import NEEDS, Strategy
 from zsemu.kernel.facts import KernelFacts, discover
 from zsemu.kernel.link import linked_target
 from zsemu.kernel.object import KernelObject, load
@@ -18,7 +18,7 @@ from zsemu.kernel.target import kernel_target
 _NAMES: Final = ("zsmalloc.o", "zsmalloc.ko")
 """what an object is called in the folder of its architecture; the first that is there counts"""
 _SUFFIXES: Final = (".o", ".ko")
-_LSE: Final = "+lse"
+LSE: Final = "+lse"
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,13 @@ def _in_folder(folder: Path) -> tuple[tuple[str, Path], ...]:
 
 
 def _is_object(path: Path) -> bool:
-    path = path.with_name(path.name.removesuffix(_LSE)) if path.name else path
+    path = path.with_name(path.name.removesuffix(LSE)) if path.name else path
     return path.is_dir() or path.suffix in _SUFFIXES
 
 
 def _kernel_strategy(text: str, name: str | None) -> KernelStrategy:
-    lse = text.endswith(_LSE)
-    text = text.removesuffix(_LSE)
+    lse = text.endswith(LSE)
+    text = text.removesuffix(LSE)
     path = Path(text).resolve()
     if path.is_dir():
         objects = _in_folder(path)
@@ -129,12 +129,14 @@ def _kernel_strategy(text: str, name: str | None) -> KernelStrategy:
     if lse:
         objects = tuple((arch, each) for arch, each in objects if kernel_target(arch).lse_cpu)
         if not objects:
-            raise ZsemuError(f"{text}: no kernel in it chooses its atomics at boot: omit {_LSE}")
+            raise ZsemuError(f"{text}: no kernel in it chooses its atomics at boot: omit {LSE}")
     return KernelStrategy(
-        name=name or f"{path.name}{_LSE if lse else ''}",
+        name=name or f"{path.name}{LSE if lse else ''}",
         path=path,
         summary="A kernel's own zsmalloc.",
         promises=(),
+        # It brings its own locks.
+        needs=NEEDS[0],
         own=True,
         objects=objects,
         lse=lse,

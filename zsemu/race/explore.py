@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the scenes of a strategy in every schedule within bounds."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
-from zsemu.guest.compiler import build
+from zsemu.guest import debug_lines
 from zsemu.guest.image import Image
 from zsemu.guest.memory import Memory
-from zsemu.guest.strategies import Strategy
-from zsemu.guest.targets import Target
-from zsemu.race import schedule
+from zsemu.race.exploration import explore
 from zsemu.race.findings import Failure, SceneResult, Wanted
 from zsemu.race.machine import TwoCpus
 from zsemu.race.pairs import MODES, PAIRS
@@ -28,19 +26,14 @@ from zsemu.race.scene import (
     swapped_contents,
 )
 from zsemu.race.schedule import Schedule
-from zsemu.race.searched import Bounds, Searched
+from zsemu.race.searched import Searched
 from zsemu.race.shapes import shapes
 from zsemu.race.verdict import TORN, Judge
 from zsemu.replay.batch import Batch
 from zsemu.replay.judgement import Finding
 from zsemu.replay.violations import FINAL_READ, Violation
 from zsemu.traces.operation import Operation
-from zsemu.zsmalloc.geometry import Geometry, geometry
-
-SAMPLES: Final = 2000
-"""random schedules of a scene that has more than are run one after the other"""
-GEOMETRY: Final = "chain-8"
-"""the size classes of scenes: those of kernels from 6.3 on"""
+from zsemu.zsmalloc.geometry import Geometry
 
 
 def scenes(geometry: Geometry, *, settles: bool) -> list[Scene]:
@@ -85,6 +78,16 @@ class Bench:
             swapped = swapped_contents(made, batch, other)
         return Set(self, scene, made, batch, Judge(self.cpus, made, batch, swapped))
 
+    def replay(
+        self, scene: str, chosen: Schedule
+    ) -> tuple[Violation | None, int, NDArray[np.void]]:
+        """Run one schedule of a scene, as the scene that is set does."""
+        return self.set(self.scene(scene)).replay(chosen)
+
+    def run(self, names: Collection[str], wanted: Wanted) -> list[SceneResult]:
+        """Run the scenes of some names in every schedule that is wanted."""
+        return [self.explore(one, wanted) for one in self.scenes() if one.name in names]
+
     def explore(self, scene: Scene, wanted: Wanted) -> SceneResult:
         """Run a scene in every schedule that is wanted."""
         return self.set(scene).explore(wanted)
@@ -102,39 +105,22 @@ class Set:
 
     def explore(self, wanted: Wanted) -> SceneResult:
         """Run all schedules wanted, with the fewest preemptions first, up to one that fails."""
-        cpus, scene = self.bench.cpus, self.scene
-        searched = Searched(0, 0, True, ())
-        for preemptions in range(wanted.preemptions + 1):
-            searched = cpus.search(Bounds(preemptions, limit=wanted.limit), self.judge)
-            if searched.failed or not searched.complete:
-                break
-        if wanted.exhaustive and not searched.failed and searched.complete:
-            searched = cpus.search(Bounds(exhaustive=True, limit=wanted.limit), self.judge)
-        torn = self._torn(searched)
-        sampled = 0
-        if not searched.complete and not searched.failed:
-            more = cpus.sample(wanted.seed, SAMPLES, max(1, wanted.preemptions), self.judge)
-            sampled = more.schedules
-            searched = replace(searched, outcomes=more.outcomes)
+        scene, explored = self.scene, explore(self.bench.cpus, self.judge, wanted)
         failure, alone = None, False
-        if searched.failed:
-            found = searched.failed[0]
+        if found := explored.failed:
             alone = scene.pair.lockable and not found.schedule.preemptions
-            failure = Failure(
-                scene.name, str(found.schedule), self.violation(self.judge.finding(found.verdict))
+            violation = self.violation(self.judge.finding(found.verdict))
+            failure = Failure(scene.name, str(found.schedule), violation)
+        return explored.result(
+            SceneResult(
+                scene=scene.name,
+                group=scene.pair.group,
+                lockable=scene.pair.lockable,
+                excluded=self.made.lock,
+                torn=self._torn(explored.searched),
+                failure=failure,
+                alone=alone,
             )
-        return SceneResult(
-            scene=scene.name,
-            group=scene.pair.group,
-            lockable=scene.pair.lockable,
-            excluded=self.made.lock,
-            schedules=searched.schedules,
-            pruned=searched.pruned,
-            complete=searched.complete or failure is not None,
-            sampled=sampled,
-            torn=torn,
-            failure=failure,
-            alone=alone,
         )
 
     def _torn(self, searched: Searched) -> str:
@@ -159,18 +145,11 @@ class Set:
         finding = self.judge.finding(verdict)
         return self.violation(finding), finding.offset, steps
 
-    def owner(self, row: int) -> str:
-        """Return whose an operation is: ``CPU A``, ``CPU B``, or empty: the host's."""
-        parts = self.made.parts
-        if row >= parts.reader:
-            return ""
-        return f"CPU {schedule.CPUS[row >= parts.b]}"
-
     def violation(self, finding: Finding) -> Violation:
         """Describe something wrong."""
         row, placed, image = finding.which, self.made.placed, self.bench.image
         pc = finding.place.pc if finding.place else None
-        owner = self.owner(row)
+        owner = self.made.parts.owner(row)
         action = Operation(self.batch.operation[row]).name.lower()
         at = placed.placed
         return Violation(
@@ -184,12 +163,6 @@ class Set:
             detail=finding.detail,
             expected=finding.expected.hex(" "),
             found=finding.found.hex(" "),
-            pc="" if pc is None else image.where(pc),
+            pc="" if pc is None else debug_lines.where(image, pc),
             instruction="" if pc is None else image.disassemble(pc),
         )
-
-
-def bench(one: Target, strategy: Strategy, cc: str = "zig") -> Bench:
-    """Compile a strategy, and return it on two CPUs."""
-    sizes = geometry(GEOMETRY, word_bits=one.word_bits, physical_bits=one.physical_bits)
-    return Bench(Image(build(one, strategy, cc=cc), one), sizes)

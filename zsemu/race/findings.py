@@ -2,7 +2,7 @@
 """Hold what a race finds, as data: which lock keeps what apart, and the schedules that show why."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from zsemu.guest.strategies import Strategy
@@ -64,9 +64,9 @@ class SceneResult:
     """whether a lock can keep the two apart"""
     excluded: str
     """the weakest lock that does; locks.NEVER if none can"""
-    schedules: int
-    pruned: int
-    complete: bool
+    schedules: int = 0
+    pruned: int = 0
+    complete: bool = False
     """whether all schedules within the bounds were run, or one that fails was found"""
     sampled: int = 0
     """random schedules that were run beside those"""
@@ -110,6 +110,8 @@ class Result:
     bound: str
     """which schedules were run, in words"""
     scenes: tuple[SceneResult, ...]
+    own_locks: bool = False
+    """whether it brings its own locks, as a kernel's object does: then it needs nothing"""
 
     @property
     def needs(self) -> str:
@@ -194,4 +196,4 @@ def merged(parts: Iterable[Result]) -> Result:
     every = list(parts)
     scenes = tuple(scene for part in every for scene in part.scenes)
     first = every[0]
-    return Result(first.arch, first.strategy, first.stated, first.bound, scenes)
+    return replace(first, scenes=scenes)

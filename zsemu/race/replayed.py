@@ -13,8 +13,10 @@ from zsemu.guest.image import Image
 from zsemu.guest.memory import Memory
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
+from zsemu.kernel.memory import KernelMemory
+from zsemu.kernel.strategy import LSE, KernelStrategy
 from zsemu.race import schedule
-from zsemu.race.explore import bench
+from zsemu.race.benches import bench
 from zsemu.race.schedule import Schedule
 from zsemu.replay.violations import Violation
 
@@ -31,7 +33,7 @@ class Replayed:
     steps: NDArray[np.void]
     """its accesses, dtype STEP"""
     image: Image
-    memory: Memory
+    memory: Memory | KernelMemory
     lines: SourceLines
 
 
@@ -39,14 +41,16 @@ def replay(arch: str, strategy: Strategy, scene: str, text: str, *, cc: str = "z
     """Run one schedule of one scene; ZsemuError if there is no such scene or schedule."""
     one, chosen = target(arch), schedule.parse(text)
     made = bench(one, strategy, cc)
-    stage = made.set(made.scene(scene))
-    violation, byte, steps = stage.replay(chosen)
-    lines = SourceLines(made.image, inputs(one, strategy))
+    violation, byte, steps = made.replay(scene, chosen)
+    sources = () if isinstance(strategy, KernelStrategy) else inputs(one, strategy)
+    lines = SourceLines(made.image, sources)
     return Replayed(scene, chosen, violation, byte, steps, made.image, made.cpus.memory, lines)
 
 
 def command(arch: str, strategy: Strategy, scene: str, text: str, cc: str = "zig") -> str:
     """Return the command that runs a schedule again, as it can be pasted into a shell."""
     name = str(strategy.path) if strategy.own else strategy.name
+    if isinstance(strategy, KernelStrategy) and strategy.lse:
+        name += LSE
     words = ["zsemu", "race", name, "--arch", arch, "--scene", scene, "--schedule", text]
     return shlex.join([*words, "--cc", cc] if cc != "zig" else words)

@@ -17,6 +17,7 @@ from zsemu.guest.structures import Flag
 from zsemu.race import locks
 from zsemu.race.machine import TwoCpus
 from zsemu.race.pairs import READER, Pair, Stage, map_on
+from zsemu.race.parts import Parts
 from zsemu.race.searched import Rules
 from zsemu.race.shapes import Shape
 from zsemu.replay.batch import Batch, BatchWriter
@@ -53,15 +54,10 @@ class Scene:
         prior = "" if self.prior == SETTLED else f", {self.prior} mapped last"
         return f"{self.shape.name}{prior}: {self.mode.name.lower()} | {self.pair.name}"
 
-
-@dataclass(frozen=True)
-class Parts:
-    """Where the parts of a script begin; each ends where the next begins."""
-
-    a: int
-    b: int
-    reader: int
-    end: int
+    @property
+    def part(self) -> str:
+        """What is run by one worker: all scenes of a shape."""
+        return self.shape.name
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from zsemu.guest.hooks import Place
 from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.race.machine import TwoCpus
 from zsemu.race.native_structures import DONE, ENDLESS, FAILS, FAULT
-from zsemu.race.scene import Parts, Script
+from zsemu.race.parts import Parts
+from zsemu.race.scene import Script
 from zsemu.replay import violations
 from zsemu.replay.batch import Batch
 from zsemu.replay.judgement import Finding, contents, first_words

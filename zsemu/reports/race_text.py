@@ -6,6 +6,7 @@ No format holds times, so that the same findings give the same bytes.
 
 import json
 import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -17,6 +18,7 @@ from zsemu.check.properties import Property
 from zsemu.guest.compiler import compiler
 from zsemu.guest.targets import target
 from zsemu.race.findings import MEMORY, Failure, Findings, Group, Request, Result
+from zsemu.race.kernel_scenes import SCENES
 from zsemu.race.pairs import PAIRS
 from zsemu.race.replayed import command, replay
 from zsemu.reports import ci_formats, property_table
@@ -26,6 +28,7 @@ from zsemu.reports.race_schedule import explain
 SCHEMA: Final = 1
 """of the JSON; a change of what a field means changes it"""
 TITLE: Final = "weakest lock that works"
+KERNEL_TITLE: Final = "a kernel's own locks are enough"
 
 
 def provenance(request: Request) -> str:
@@ -54,6 +57,8 @@ def _verdict(result: Result, only: str) -> str:
     """
     if any(one.alone for one in result.scenes):
         return "FAILED: goes wrong without any preemption"
+    if result.own_locks:
+        return "FAILED: its own locks are not enough" if result.failures else "its locks are enough"
     if not result.stated:
         return f"needs {result.needs}; its first comment does not say"
     if result.failures:
@@ -80,14 +85,24 @@ def text(findings: Findings, request: Request, *, width: int) -> str:
             lines += ["", f"FAILED {result.arch} {result.strategy}"]
             lines += [f"  {line}" for line in _shown(request, result, result.failures[0], width)]
     if findings.results:
-        lines += ["", *property_table.lines(table(findings), width, TITLE)]
-        lines += ["", *_weaker(findings, request)]
-        lines += ["", *_torn(findings)]
+        lines += _tables(findings, request, width)
     lines += ["", MEMORY]
     if findings.left_out:
         lines.append(f"Interrupted: {findings.left_out} parts were not run.")
     lines += textwrap.wrap(provenance(request), width)
     return "\n".join(lines) + "\n"
+
+
+def _tables(findings: Findings, request: Request, width: int) -> list[str]:
+    """Return which lock strategies need, and in which scenes a kernel's own locks are enough."""
+    lines: list[str] = []
+    if made := table(findings):
+        lines += ["", *property_table.lines(made, width, TITLE)]
+        lines += ["", *_weaker(findings, request)]
+        lines += ["", *_torn(findings)]
+    if made := kernel_table(findings):
+        lines += ["", *property_table.lines(made, width, KERNEL_TITLE)]
+    return lines
 
 
 def _shown(request: Request, result: Result, failure: Failure, width: int) -> list[str]:
@@ -99,12 +114,27 @@ def _shown(request: Request, result: Result, failure: Failure, width: int) -> li
 
 
 def table(findings: Findings) -> Properties:
-    """Return which lock each kind of scene needs, as properties."""
+    """Return which lock each kind of scene needs, as properties; empty if no strategy was run."""
+    there = dict.fromkeys(pair.group for pair in PAIRS)
+    return _properties([one for one in findings.results if not one.own_locks], there, _cell)
+
+
+def kernel_table(findings: Findings) -> Properties:
+    """Return for each kind of scene whether a kernel's own locks are enough; or nothing."""
+    own = [one for one in findings.results if one.own_locks]
+    there = dict.fromkeys(scene.group for scene in SCENES)
+    return _properties(own, there, lambda group: "no" if group.failure else "yes")
+
+
+def _properties(
+    results: Sequence[Result], groups: Iterable[str], cell: Callable[[Group], str]
+) -> Properties:
+    """Return what a cell says of each group that any result has, in the order of the groups."""
     made: Properties = {}
-    there = {group.name for result in findings.results for group in result.groups}
-    names = [name for name in dict.fromkeys(pair.group for pair in PAIRS) if name in there]
-    for result in findings.results:
-        cells = {one.name: _cell(one) for one in result.groups}
+    there = {group.name for result in results for group in result.groups}
+    names = [name for name in groups if name in there]
+    for result in results:
+        cells = {one.name: cell(one) for one in result.groups}
         # Empty where a strategy has no such scene: only some define zs_settle().
         rows = tuple(Property(name, cells.get(name, ""), "") for name in names)
         made.setdefault(result.arch, {})[result.strategy] = rows
@@ -120,7 +150,8 @@ def _cell(group: Group) -> str:
 def _weaker(findings: Findings, request: Request) -> list[str]:
     """Return for each strategy and weaker lock a schedule that goes wrong, of the first arch."""
     lines = ["What a weaker lock allows:"]
-    for strategy in dict.fromkeys(result.strategy for result in findings.results):
+    needy = [result for result in findings.results if not result.own_locks]
+    for strategy in dict.fromkeys(result.strategy for result in needy):
         result = next(findings.of(strategy))
         for level, failure in result.weaker.items():
             again = command(

@@ -17,10 +17,14 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import cache_folder, image_digest
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
+from zsemu.kernel.link import image_digest as kernel_image_digest
+from zsemu.kernel.strategy import KernelStrategy
 from zsemu.paths import replacing
 from zsemu.race import machine
-from zsemu.race.explore import Bench, bench
+from zsemu.race.benches import bench
+from zsemu.race.explore import Bench
 from zsemu.race.findings import Findings, Request, Result, SceneResult, merged
+from zsemu.race.kernel_bench import KernelBench
 from zsemu.results.document import parse
 from zsemu.runs.cell_store import sources_digest
 from zsemu.runs.pool import Pool, Report, Stages
@@ -28,16 +32,16 @@ from zsemu.runs.pool import Pool, Report, Stages
 
 @dataclass(frozen=True)
 class _Part:
-    """The scenes of one shape of a strategy on an architecture."""
+    """The scenes of one strategy on an architecture that one worker runs."""
 
     arch: str
     strategy: str
-    shape: str
+    title: str
     scenes: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.arch} {self.strategy} {self.shape}"
+        return f"{self.arch} {self.strategy} {self.title}"
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,19 @@ class _Done:
 
 
 @lru_cache(maxsize=1)
-def _bench(arch: str, strategy: Strategy, cc: str) -> Bench:
-    """Return a strategy on two CPUs; a worker does all its shapes one after the other."""
+def _bench(arch: str, strategy: Strategy, cc: str) -> Bench | KernelBench:
+    """Return a strategy on two CPUs; a worker does all its parts one after the other."""
     return bench(target(arch), strategy, cc)
 
 
 def _build(request: Request, cell: tuple[str, str], report: Report) -> dict[str, list[str]]:
-    """Compile one image; return the names of its scenes by shape."""
+    """Compile one image; return the names of its scenes by part."""
     arch, name = cell
     made = _bench(arch, request.strategies[name], request.cc)
     found: dict[str, list[str]] = {}
     for scene in made.scenes():
         if request.only in f"{arch} {name} {scene.name}":
-            found.setdefault(scene.shape.name, []).append(scene.name)
+            found.setdefault(scene.part, []).append(scene.name)
     report(1)
     return found
 
@@ -72,8 +76,7 @@ def _build_native(request: Request, nothing: None, report: Report) -> None:
 
 def _run(request: Request, part: _Part, report: Report) -> _Done:
     made = _bench(part.arch, request.strategies[part.strategy], request.cc)
-    chosen = set(part.scenes)
-    done = [made.explore(scene, request.wanted) for scene in made.scenes() if scene.name in chosen]
+    done = made.run(set(part.scenes), request.wanted)
     _store(request, part, done)
     report(len(done))
     return _Done(part, done)
@@ -82,9 +85,16 @@ def _run(request: Request, part: _Part, report: Report) -> _Done:
 # The store.
 
 
+def _image_digest(arch: str, strategy: Strategy, cc: str) -> str:
+    if isinstance(strategy, KernelStrategy):
+        page_shift = strategy.page_size(arch).bit_length() - 1
+        return kernel_image_digest(strategy.object(arch), page_shift, lse=strategy.lse)
+    return image_digest(target(arch), strategy, cc=cc)
+
+
 def _path(request: Request, part: _Part) -> Path:
     """Return the file of what a part finds, named after all that it depends on."""
-    image = image_digest(target(part.arch), request.strategies[part.strategy], cc=request.cc)
+    image = _image_digest(part.arch, request.strategies[part.strategy], request.cc)
     key = [image, sources_digest(), unicorn.__version__, repr(request.wanted), *part.scenes]
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
     return cache_folder("race") / f"{part.arch}-{part.strategy}-{digest[:24]}.json"
@@ -109,9 +119,9 @@ def _stored(request: Request, part: _Part) -> list[SceneResult] | None:
 
 def _parts(found: dict[tuple[str, str], dict[str, list[str]]]) -> list[_Part]:
     return [
-        _Part(arch, name, shape, tuple(scenes))
-        for (arch, name), shapes in found.items()
-        for shape, scenes in shapes.items()
+        _Part(arch, name, title, tuple(scenes))
+        for (arch, name), parts in found.items()
+        for title, scenes in parts.items()
     ]
 
 
@@ -122,9 +132,10 @@ def _results(
     by_cell: dict[tuple[str, str], list[Result]] = {}
     for part in parts:
         if part.name in done:
-            stated = request.strategies[part.strategy].needs
-            scenes = tuple(done[part.name])
-            result = Result(part.arch, part.strategy, stated, str(request.wanted), scenes)
+            strategy, scenes = request.strategies[part.strategy], tuple(done[part.name])
+            own = isinstance(strategy, KernelStrategy)
+            stated, bound = strategy.needs, str(request.wanted)
+            result = Result(part.arch, part.strategy, stated, bound, scenes, own_locks=own)
             by_cell.setdefault((part.arch, part.strategy), []).append(result)
     return tuple(merged(results) for results in by_cell.values())
 
@@ -143,12 +154,15 @@ def run(request: Request, *, jobs: int, watch: Stages | None = None) -> Findings
 
     with Pool(jobs, request) as pool:
         cells = {
-            f"{arch} {name}": (arch, name) for arch in request.archs for name in request.strategies
+            f"{arch} {name}": (arch, name)
+            for arch in request.archs
+            for name, one in request.strategies.items()
+            if not isinstance(one, KernelStrategy) or arch in one.archs
         }
         watch.stage("building", len(cells))
         pool.run(_build_native, {"native": None})
         found = pool.run(_build, cells, watch)
-        parts = _parts({cells[name]: shapes for name, shapes in found.items()})
+        parts = _parts({cells[name]: titles for name, titles in found.items()})
         if not parts:
             raise ZsemuError(f"nothing to run: no 'ARCH STRATEGY SCENE' contains {request.only!r}")
         if request.resume:

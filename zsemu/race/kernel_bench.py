@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the scenes of a kernel's own object in every schedule within bounds."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsemu.errors import ZsemuError
+from zsemu.guest.image import Image
+from zsemu.guest.machine import Machine
+from zsemu.kernel import facts as kernel_facts
+from zsemu.kernel import records
+from zsemu.kernel.facts import KernelFacts, complaint
+from zsemu.kernel.guest import Kind
+from zsemu.kernel.memory import KernelMemory, KernelSizes
+from zsemu.race import kernel_scenes
+from zsemu.race.exploration import explore
+from zsemu.race.findings import Failure, SceneResult, Wanted
+from zsemu.race.kernel_scenes import SCENES, KernelScene, KernelScript
+from zsemu.race.kernel_verdict import KernelJudge
+from zsemu.race.locks import NEVER
+from zsemu.race.machine import TwoCpus
+from zsemu.race.schedule import Schedule
+from zsemu.race.searched import Rules
+from zsemu.replay.oracle import Versions
+from zsemu.replay.violations import Violation
+
+SIZES: Final = KernelSizes(
+    cpus=3, operations=1024, arena=1 << 20, pages=24, objects=256, zspages=8, shapes=16
+)
+"""that are enough for every scene"""
+_BUDGET: Final = 1 << 18
+"""instructions that a CPU may execute in one block; setting a scene is one"""
+
+
+class KernelBench:
+    """A kernel's object on two CPUs, in which one scene after the other is set."""
+
+    def __init__(self, facts: KernelFacts) -> None:
+        self.facts = facts
+        self.image: Image = facts.linked.image
+        self.zspages = kernel_scenes.choose(facts.geometry)
+        memory = KernelMemory(facts.linked, facts.layouts, facts.address, SIZES)
+        kernel_facts.run(memory, Machine(memory), Kind.INIT, Kind.CREATE)
+        memory.mark_buffers()
+        memory.config["parallel"] = 1
+        self.empty = int(memory.state["objects_out"][0])
+        """slab objects of a pool without objects"""
+        _pass_over_others(memory, self.zspages)
+        address = self.image.address
+        step = range(address("zs_driver_start"), address("zk_waits_start"))
+        self.cpus = TwoCpus(memory, budget=_BUDGET, step=step)
+
+    def scenes(self) -> tuple[KernelScene, ...]:
+        """Return all scenes."""
+        return SCENES
+
+    def scene(self, name: str) -> KernelScene:
+        """Return the scene of a name; ZsemuError if there is none."""
+        for one in SCENES:
+            if one.name == name:
+                return one
+        raise ZsemuError(f"no scene {name!r}; zsemu race names the scene of each schedule")
+
+    def set(self, scene: KernelScene) -> "KernelSet":
+        """Set a scene; ZsemuError if the kernel does not even get there."""
+        cpus, memory = self.cpus, self.cpus.memory
+        made = kernel_scenes.script(self.zspages, scene)
+        cpus.reset()
+        ops, buffers, words = records.write(memory, Versions(SIZES.objects), made.operations)
+        ops["kind"] = made.kinds
+        cpus.set_up(0, made.parts.a)
+        if wrong := complaint(memory):
+            raise ZsemuError(f"before the scene it {wrong}: run zsemu check first")
+        # In the order of the log, the pages of one zspage come after those of the other.
+        pages = self.facts.geometry.classes[self.zspages.class_index].pages
+        log = memory.view(memory.log, np.dtype("<u4"), 2 * pages)
+        for row, (zspage, page) in enumerate(made.pages):
+            if zspage >= 0:
+                ops["handle"][row] = log[zspage * pages + page]
+        cpus.begin(0, made.parts.a, made.parts.b, (0, 0))
+        cpus.begin(1, made.parts.b, made.parts.reader, (0, 0))
+        cpus.batch(kernel_scenes.READER, made.parts.reader, made.parts.end)
+        cpus.ready(Rules())
+        judge = KernelJudge(self.facts, cpus, made, ops, buffers, words, self.empty)
+        return KernelSet(self, scene, made, judge)
+
+    def replay(
+        self, scene: str, chosen: Schedule
+    ) -> tuple[Violation | None, int, NDArray[np.void]]:
+        """Run one schedule of a scene, as the scene that is set does."""
+        return self.set(self.scene(scene)).replay(chosen)
+
+    def run(self, names: Collection[str], wanted: Wanted) -> list[SceneResult]:
+        """Run the scenes of some names in every schedule that is wanted."""
+        return [self.explore(one, wanted) for one in self.scenes() if one.name in names]
+
+    def explore(self, scene: KernelScene, wanted: Wanted) -> SceneResult:
+        """Run a scene in every schedule that is wanted."""
+        return self.set(scene).explore(wanted)
+
+
+def _pass_over_others(memory: KernelMemory, zspages: kernel_scenes.Zspages) -> None:
+    """Have compaction pass over all size classes but one, as it does over merged ones.
+
+    They are empty, so that it would only take and release their locks, which multiplies schedules.
+    """
+    layouts, word = memory.layouts, memory.target.word
+    size = zspages.geometry.classes[zspages.class_index].size
+    start = int(memory.state["pool"][0]) + layouts.offset("zs_pool", "size_class")
+    seen = set()
+    for at in range(start, start + 255 * word, word):
+        one = memory.word(at)
+        if (
+            one
+            and one not in seen
+            and memory.word(one + layouts.offset("size_class", "size"), 4) != size
+        ):
+            seen.add(one)
+            index = memory.offset(one) + layouts.offset("size_class", "index")
+            memory.view(index, np.dtype("<u4"), 1)[0] = 0xFFFF
+
+
+@dataclass(frozen=True)
+class KernelSet:
+    """A scene that is set: both CPUs stand before their operations."""
+
+    bench: KernelBench
+    scene: KernelScene
+    made: KernelScript
+    judge: KernelJudge
+
+    def explore(self, wanted: Wanted) -> SceneResult:
+        """Run all schedules wanted, with the fewest preemptions first, up to one that fails."""
+        scene, explored = self.scene, explore(self.bench.cpus, self.judge, wanted)
+        failure, alone = None, False
+        if found := explored.failed:
+            alone = not found.schedule.preemptions
+            violation = self.judge.violation(found.verdict)
+            failure = Failure(scene.name, str(found.schedule), violation)
+        return explored.result(
+            SceneResult(
+                scene=scene.name,
+                group=scene.group,
+                lockable=True,
+                excluded=NEVER,
+                failure=failure,
+                alone=alone,
+            )
+        )
+
+    def replay(self, chosen: Schedule) -> tuple[Violation | None, int, NDArray[np.void]]:
+        """Run one schedule; return what is wrong in the end, where in RAM, and all accesses.
+
+        The offset in RAM is that of the first wrong byte, -1 if there is none; dtype STEP.
+        """
+        verdict, steps = self.bench.cpus.replay(chosen, self.judge)
+        if not verdict:
+            return None, -1, steps
+        return self.judge.violation(verdict), self.judge.byte(verdict), steps
