@@ -92,6 +92,8 @@ _ZS_READ: Final = ("migrate_read_lock", "migrate_read_unlock")
 _ZS_WRITE: Final = ("migrate_write_lock", "migrate_write_unlock")
 _LOCAL: Final = ("local_lock", "local_unlock")
 _MAP: Final = ("zs_map_object", "zs_unmap_object")
+_ASSERTED: Final = "assert_spin_locked(&class->lock);"
+_POOL_ASSERTED: Final = "assert_spin_locked(&pool->lock);"
 _PAGE: Final = Lock(
     "free: page lock",
     ("trylock_zspage", "__free_zspage"),
@@ -104,13 +106,21 @@ NEWER: Final = (
     Lock("map: local lock", _MAP, _pair("&zs_map_area.lock", _LOCAL)),
     Lock("malloc: class->lock", ("zs_malloc",), _pair("&class->lock", _SPIN)),
     Lock("free: pool->migrate_lock", ("zs_free",), _pair("&pool->migrate_lock", _READ)),
-    Lock("free: class->lock", ("zs_free",), _pair("&class->lock", _SPIN)),
+    Lock(
+        "free: class->lock",
+        ("zs_free", "__free_zspage"),
+        (*_pair("&class->lock", _SPIN), _ASSERTED),
+    ),
     _PAGE,
     Lock("migrate: pool->migrate_lock", ("zs_page_migrate",), _pair("&pool->migrate_lock", _WRITE)),
     Lock("migrate: class->lock", ("zs_page_migrate",), _pair("&class->lock", _SPIN)),
     Lock("migrate: zspage->lock", ("zs_page_migrate",), _pair("zspage", _ZS_WRITE)),
     Lock("compact: pool->migrate_lock", ("__zs_compact",), _pair("&pool->migrate_lock", _WRITE)),
-    Lock("compact: class->lock", ("__zs_compact",), _pair("&class->lock", _SPIN)),
+    Lock(
+        "compact: class->lock",
+        ("__zs_compact", "__free_zspage"),
+        (*_pair("&class->lock", _SPIN), _ASSERTED),
+    ),
     Lock("compact: zspage->lock", ("__zs_compact",), _pair("src_zspage", _ZS_WRITE)),
 )
 """of 6.12"""
@@ -120,12 +130,12 @@ OLDER: Final = (
     Lock("map: zspage->lock", _MAP, _pair("zspage", _ZS_READ)),
     Lock("map: local lock", _MAP, _pair("&zs_map_area.lock", _LOCAL)),
     Lock("malloc: pool->lock", ("zs_malloc",), _POOL),
-    Lock("free: pool->lock", ("zs_free",), _POOL),
+    Lock("free: pool->lock", ("zs_free", "__free_zspage"), (*_POOL, _POOL_ASSERTED)),
     _PAGE,
     Lock("isolate: pool->lock", ("zs_page_isolate",), _POOL),
     Lock("migrate: pool->lock", ("zs_page_migrate",), _POOL),
     Lock("migrate: zspage->lock", ("zs_page_migrate",), _pair("zspage", _ZS_WRITE)),
-    Lock("compact: pool->lock", ("__zs_compact",), _POOL),
+    Lock("compact: pool->lock", ("__zs_compact", "__free_zspage"), (*_POOL, _POOL_ASSERTED)),
     Lock("compact: source's zspage->lock", ("__zs_compact",), _pair("src_zspage", _ZS_WRITE)),
     Lock(
         "compact: destination's zspage->lock",

@@ -124,21 +124,25 @@ def _page_shift(kernel: KernelObject, layouts: Layouts, lse: bool) -> int:
     return largest.bit_length() - 1
 
 
-def classes(memory: KernelMemory) -> list[tuple[int, int, int]]:
-    """Return the size classes of the pool in guest memory: (size, pages, objects), ascending."""
+def addresses_of_classes(memory: KernelMemory) -> list[int]:
+    """Return where the size classes of the pool in guest memory are, each once."""
     layouts, pool = memory.layouts, int(memory.state["pool"][0])
-    word = memory.target.word
     start = layouts.offset("zs_pool", "size_class")
     behind = [at for at in layouts.structs["zs_pool"].members.values() if at > start]
     end = min(behind, default=layouts.size("zs_pool"))
+    word = memory.target.word
+    found = (memory.word(pool + at) for at in range(start, end - word + 1, word))
+    return [one for one in dict.fromkeys(found) if one]
+
+
+def classes(memory: KernelMemory) -> list[tuple[int, int, int]]:
+    """Return the size classes of the pool in guest memory: (size, pages, objects), ascending."""
     fields = ("size", "pages_per_zspage", "objs_per_zspage")
-    offsets = [layouts.offset("size_class", name) for name in fields]
+    offsets = [memory.layouts.offset("size_class", name) for name in fields]
     found = set()
-    for at in range(start, end - word + 1, word):
-        entry = memory.word(pool + at)
-        if entry:
-            size, pages, objects = (memory.word(entry + offset, 4) for offset in offsets)
-            found.add((size, pages, objects))
+    for one in addresses_of_classes(memory):
+        size, pages, objects = (memory.word(one + offset, 4) for offset in offsets)
+        found.add((size, pages, objects))
     return sorted(found)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Tell of a kernel's locks: what each is called, who holds what, and in which order."""
 
+from zsemu.kernel.facts import addresses_of_classes
 from zsemu.kernel.memory import KernelMemory
 from zsemu.race.schedule import CPUS
 
@@ -9,18 +10,12 @@ class LockNames:
     """Names the locks of a pool in guest memory as the kernel's source does."""
 
     def __init__(self, memory: KernelMemory) -> None:
-        structs, layouts = memory.layouts.structs, memory.layouts
-        pool, word = int(memory.state["pool"][0]), memory.target.word
+        structs, pool = memory.layouts.structs, int(memory.state["pool"][0])
         self._known = {
             pool + at: f"pool->{name}" for name, at in structs["zs_pool"].members.items()
         }
-        start = pool + layouts.offset("zs_pool", "size_class")
         members = structs["size_class"].members
-        for at in range(start, pool + layouts.size("zs_pool"), word):
-            # Behind the last class stand other members, which are addresses of no class.
-            if at != start and at in self._known:
-                break
-            one = memory.word(at)
+        for one in addresses_of_classes(memory):
             self._known |= {one + offset: f"class->{name}" for name, offset in members.items()}
         self._zspage = structs["zspage"].members.get("lock", 0) if "zspage" in structs else 0
 

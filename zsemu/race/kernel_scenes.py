@@ -172,6 +172,7 @@ def _scenes() -> Iterator[KernelScene]:
     yield from (KernelScene(COMPACT, b) for b in (COMPACT, *MIGRATE[:3]))
     yield from (KernelScene(MIGRATE[0], b) for b in MIGRATE[:3])
     yield from (KernelScene(ALLOCATE, b, full=True) for b in (FREE, ALLOCATE, MIGRATE[0]))
+    yield KernelScene(FREE, MIGRATE[0], full=True)
 
 
 SCENES: Final = tuple(_scenes())

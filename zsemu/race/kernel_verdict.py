@@ -6,7 +6,7 @@ free all of them. Then nothing may be left, no stand-in may have complained, and
 anybody saw must be what the oracle says.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,18 @@ from zsemu.replay.violations import FINAL_READ, Violation
 _DEADLOCK: Final = "a deadlock: "
 
 
+@dataclass(frozen=True)
+class Empty:
+    """What a pool without objects is like."""
+
+    objects_out: int
+    """slab objects"""
+    places: NDArray[np.int64]
+    """the bytes of RAM that hold lists and statistics of the size class in use"""
+    content: NDArray[np.uint8]
+    """of these"""
+
+
 class KernelJudge:
     """Judges one scene's ends. A verdict is 0, or 1 + the index of a violation, with FAILS."""
 
@@ -38,12 +50,12 @@ class KernelJudge:
         ops: NDArray[np.void],
         buffers: Arena,
         words: NDArray[np.uint64],
-        objects_out: int,
+        empty: Empty,
     ) -> None:
-        """Judge by the oracle; ``objects_out`` are the slab objects of a pool without objects."""
+        """Judge by the oracle, and by what a pool without objects is like."""
         self._facts, self._cpus, self._made = facts, cpus, made
         self._ops, self._buffers, self._words = ops, buffers, words
-        self._objects_out = objects_out
+        self._empty = empty
         self._names = LockNames(cpus.memory)
         self.violations: list[Violation] = []
         """what was wrong"""
@@ -129,7 +141,10 @@ class KernelJudge:
         if state["pages_out"]:
             detail = f"{int(state['pages_out'])} pages are left when all objects are freed"
             judge.add(violations.ALLOCATOR, detail, done, last)
-        if state["objects_out"] != self._objects_out:
-            number = int(state["objects_out"]) - self._objects_out
+        if state["objects_out"] != self._empty.objects_out:
+            number = int(state["objects_out"]) - self._empty.objects_out
             detail = f"{number} slab objects are left when all objects are freed"
+            judge.add(violations.ALLOCATOR, detail, done, last)
+        if (memory.ram[self._empty.places] != self._empty.content).any():
+            detail = "lists and statistics of the class are not empty when all objects are freed"
             judge.add(violations.ALLOCATOR, detail, done, last)
