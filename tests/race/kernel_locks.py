@@ -63,8 +63,8 @@ class Switched:
     def __init__(
         self, kernel: RealKernel, arch: str, locks: tuple[Lock, ...], folder: Path
     ) -> None:
-        text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
-        path = kernel.changed(folder, arch, switchable(text, locks))
+        self.text = (kernel.tree / "mm" / "zsmalloc.c").read_text()
+        path = kernel.changed(folder, arch, switchable(self.text, locks))
         self.locks = locks
         made = bench(target(arch), strategy(str(path)))
         assert isinstance(made, KernelBench)

@@ -46,7 +46,6 @@ class KernelBench:
         memory = KernelMemory(facts.linked, facts.layouts, facts.address, SIZES)
         kernel_facts.run(memory, Machine(memory), Kind.INIT, Kind.CREATE)
         memory.mark_buffers()
-        memory.config["parallel"] = 1
         size = facts.geometry.classes[self.zspages.class_index].size
         field = facts.layouts.offset("size_class", "size")
         for one in kernel_facts.addresses_of_classes(memory):
@@ -59,12 +58,17 @@ class KernelBench:
         self.cpus = TwoCpus(memory, budget=_BUDGET, step=step)
 
     def scenes(self) -> tuple[KernelScene, ...]:
-        """Return all scenes."""
-        return SCENES
+        """Return all scenes of what this kernel can do."""
+        lacks = set()
+        if not self.image.has("zs_compact"):
+            lacks.add("compaction")
+        if "zs_page_migrate" not in self.facts.linked.symbols:
+            lacks.add("migration")
+        return tuple(one for one in SCENES if lacks.isdisjoint((one.a.group, one.b.group)))
 
     def scene(self, name: str) -> KernelScene:
         """Return the scene of a name; ZsemuError if there is none."""
-        for one in SCENES:
+        for one in self.scenes():
             if one.name == name:
                 return one
         raise ZsemuError(f"no scene {name!r}; zsemu race names the scene of each schedule")
@@ -79,6 +83,7 @@ class KernelBench:
         cpus.set_up(0, made.parts.a)
         if wrong := complaint(memory):
             raise ZsemuError(f"before the scene it {wrong}: run zsemu check first")
+        memory.config["parallel"] = 1
         # In the order of the log, the pages of one zspage come after those of the other.
         pages = self.facts.geometry.classes[self.zspages.class_index].pages
         log = memory.view(memory.log, np.dtype("<u4"), 2 * pages)
@@ -113,6 +118,8 @@ def _pass_over(memory: KernelMemory, one: int) -> None:
     It is empty, so that compaction would only take and release its locks, which multiplies
     schedules.
     """
+    if "index" not in memory.layouts.structs["size_class"].members:
+        return
     index = memory.offset(one) + memory.layouts.offset("size_class", "index")
     memory.view(index, np.dtype("<u4"), 1)[0] = 0xFFFF
 
@@ -123,12 +130,11 @@ def _empty(memory: KernelMemory, one: int) -> Empty:
     A lock, which stands before the lists, may count its holders. The first of the statistics, how
     many zspages are empty, says nothing: async_free_zspage() of 6.1 does not lower it.
     """
-    layouts = memory.layouts
-    first, end = layouts.offset("size_class", "fullness_list"), layouts.size("size_class")
-    statistics = layouts.offset("size_class", "stats")
-    inside = np.arange(first, end)
-    apart = (inside >= statistics) & (inside < statistics + memory.target.word)
-    places = memory.offset(one) + inside[~apart]
+    struct, word = memory.layouts.structs["size_class"], memory.target.word
+    first = struct.members.get("fullness_list", struct.size)
+    statistics = struct.members.get("stats", struct.size)
+    inside = np.arange(first, struct.size)
+    places = memory.offset(one) + inside[(inside < statistics) | (inside >= statistics + word)]
     return Empty(int(memory.state["objects_out"][0]), places, memory.ram[places].copy())
 
 

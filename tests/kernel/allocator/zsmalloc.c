@@ -4,6 +4,8 @@
  * packaged yet, for the tests: one class after another of 6.3's rule, zspages
  * found first fit, nothing ever compacted. Its own work: nothing is the kernel's.
  *
+ * With LOCKED it is for several CPUs.
+ *
  * API is 1 for zs_obj_read_begin(pool, handle, buffer), 2 for the same with
  * the length, 3 for zs_obj_read_sg_begin().
  */
@@ -65,6 +67,7 @@ struct zs_pool {
 	const char *name;
 	struct size_class *size_class[CLASSES];
 	void *handles, *zspages;
+	u32 lock[2], inner[2];
 };
 
 /* struct zk_config of arch/kernel/kernel.h, as words: where pages are. */
@@ -81,6 +84,13 @@ void kfree(void *object);
 struct page *alloc_pages(u32 gfp, u32 order);
 void __free_pages(struct page *page, u32 order);
 void *memcpy(void *dst, const void *src, ul n);
+#ifdef LOCKED
+void _raw_spin_lock(u32 *lock);
+void _raw_spin_unlock(u32 *lock);
+#else
+#define _raw_spin_lock(lock)
+#define _raw_spin_unlock(lock)
+#endif
 
 /* Debug information of what the host looks for. */
 struct movable_operations unused_operations;
@@ -213,12 +223,14 @@ ul zs_malloc(struct zs_pool *pool, ul bytes, u32 gfp, int node)
 	handle = kmem_cache_alloc(pool->handles, 0);
 	if (!handle)
 		return -12UL;
+	_raw_spin_lock(pool->lock);
 	for (zspage = class->zspages; zspage; zspage = zspage->next)
 		if (zspage->inuse < (u32)class->objs_per_zspage)
 			break;
 	if (!zspage)
 		zspage = open(pool, class);
 	if (!zspage) {
+		_raw_spin_unlock(pool->lock);
 		kmem_cache_free(pool->handles, handle);
 		return -12UL;
 	}
@@ -229,6 +241,7 @@ ul zs_malloc(struct zs_pool *pool, ul bytes, u32 gfp, int node)
 	if (!is_huge(class))
 		*word = (ul)handle | ALLOCATED;
 	*handle = frame(zspage->pages[slot * class->size / PAGE]) << INDEX_BITS | slot;
+	_raw_spin_unlock(pool->lock);
 	return (ul)handle;
 }
 
@@ -263,18 +276,21 @@ void zs_free(struct zs_pool *pool, ul handle)
 	struct place place;
 	int i;
 
+	_raw_spin_lock(pool->lock);
 	find(handle, &place);
 	*slot_word(place.class, place.zspage, place.slot) = (ul)place.zspage->free << 1;
 	place.zspage->free = place.slot;
 	kmem_cache_free(pool->handles, (void *)handle);
 	if (--place.zspage->inuse)
-		return;
+		goto out;
 	for (link = &place.class->zspages; *link != place.zspage;)
 		link = &(*link)->next;
 	*link = place.zspage->next;
 	for (i = 0; i < place.class->pages_per_zspage; i++)
 		__free_pages(place.zspage->pages[i], 0);
 	kmem_cache_free(pool->zspages, place.zspage);
+out:
+	_raw_spin_unlock(pool->lock);
 }
 
 static ul first_part(const struct place *place, ul bytes)

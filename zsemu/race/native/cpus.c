@@ -177,8 +177,9 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 	struct race *r = c->race;
 	uint64_t at = address - r->text;
 	int inside = address - r->step_text < r->step_size, kind;
+	int divides = inside && c->inside && c->count - c->step < r->budget;
 
-	if (c->count == c->until || c->stopped) {
+	if (c->stopped || (c->count >= c->until && !divides)) {
 		if (!c->stopped)
 			c->pc = address;
 		c->stopped = 1;
