@@ -97,7 +97,7 @@ _POOL_ASSERTED: Final = "assert_spin_locked(&pool->lock);"
 _PAGE: Final = Lock(
     "free: page lock",
     ("trylock_zspage", "__free_zspage"),
-    ("!trylock_page(cursor)", "unlock_page(page);"),
+    ("!trylock_page(cursor)", "unlock_page(page);", "VM_BUG_ON_PAGE(!PageLocked(page), page);"),
 )
 
 NEWER: Final = (

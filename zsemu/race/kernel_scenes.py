@@ -55,6 +55,11 @@ class Zspages:
         return self.objects + self.spanning
 
     @property
+    def nobody(self) -> int:
+        """The number that stands where an operation has no object."""
+        return 2 * self.objects + 2
+
+    @property
     def length(self) -> int:
         """Bytes of every object."""
         size = self.geometry.classes[self.class_index]
@@ -199,20 +204,22 @@ def _setup(z: Zspages, scene: KernelScene) -> list[Row]:
     return rows + [Row(Kind.FREE, one) for one in range(number) if one not in left]
 
 
-def _look(rows: list[Row]) -> list[Row]:
-    """Write what is new, read all, and free it: then nothing may be left."""
+def _look(z: Zspages, rows: list[Row]) -> list[Row]:
+    """Fill the free slots, write what is new, read all, and free it: then nothing may be left."""
     live: dict[int, None] = {}
-    new = []
     for row in rows:
         if row.kind == Kind.ALLOCATE:
             live[row.object] = None
         elif row.kind == Kind.FREE:
             del live[row.object]
+    fill = range(z.nobody + 1, z.nobody + 1 + z.objects)
+    live |= dict.fromkeys(fill)
     written = {row.object for row in rows if row.kind == Kind.WRITE}
     new = [Row(Kind.WRITE, one, READER) for one in live if one not in written]
     reads = [Row(Kind.READ, one, READER) for one in live]
     return [
         Row(Kind.SETTLE, cpu=READER),
+        *(Row(Kind.ALLOCATE, one, READER) for one in fill),
         *new,
         *reads,
         *(Row(Kind.FREE, one, READER) for one in live),
@@ -221,10 +228,10 @@ def _look(rows: list[Row]) -> list[Row]:
 
 
 def script(z: Zspages, scene: KernelScene) -> KernelScript:
-    """Return a scene as operations; the object of those that have none is ``2 * objects + 2``."""
+    """Return a scene as operations."""
     setup = _setup(z, scene)
     both = [scene.a.row(z, 0), scene.b.row(z, 1)]
-    rows = [*setup, *both, *_look([*setup, *both])]
+    rows = [*setup, *both, *_look(z, [*setup, *both])]
     parts = Parts(len(setup), len(setup) + 1, len(setup) + 2, len(rows))
     kinds = np.array([row.kind for row in rows], np.uint32)
     object_ = np.array([row.object for row in rows], np.int64)
@@ -238,7 +245,7 @@ def script(z: Zspages, scene: KernelScene) -> KernelScript:
             index=np.arange(len(rows)),
             # What is none of a trace's operations leaves every content as it is.
             operation=np.where(nobody, Kind.FREE, kinds).astype(np.uint8),
-            object=np.where(nobody, 2 * z.objects + 2, object_).astype(np.uint32),
+            object=np.where(nobody, z.nobody, object_).astype(np.uint32),
             number=object_,
             length=np.full(len(rows), z.length, np.int64),
             cpu=np.array([row.cpu for row in rows], np.uint16),

@@ -119,18 +119,16 @@ uint64_t race_count_before(struct race *r, uint64_t who, uint64_t offset)
 {
 	struct cpu *c = &r->cpu[who];
 	struct snapshot *s = snapshot_at(r, 0);
-	uint64_t before = TO_END, size = r->step_size, i;
+	uint64_t before = TO_END, i;
 
 	take(r, s);
 	r->nr_events = 0;
 	/* Whatever accesses it conflicts. */
 	r->accessed[offset] = 0xff;
-	r->step_size = 0;
 	run(r, c, c->count + r->budget);
 	for (i = 0; i < r->nr_events && before == TO_END; i++)
 		if (r->event[i].offset == offset)
 			before = r->event[i].before;
-	r->step_size = size;
 	c->ended = DONE;	/* or restore() might not see that it moved */
 	restore(r, s);
 	return before;
@@ -138,19 +136,23 @@ uint64_t race_count_before(struct race *r, uint64_t who, uint64_t offset)
 
 /*
  * Start a CPU, and stop it where it loads the byte at an offset: from there on
- * it has everything that is its own. Returns whether it did.
+ * it has everything that is its own. Returns whether it did. It may be within
+ * code that is not divided otherwise.
  */
 int race_begin(struct race *r, uint64_t who, uint64_t pc, uint64_t offset)
 {
 	struct cpu *c = &r->cpu[who];
-	uint64_t before;
+	uint64_t before, size = r->step_size;
 
 	c->pc = pc;
 	c->count = c->ended = c->read = c->first = 0;
+	r->step_size = 0;
 	before = race_count_before(r, who, offset);
+	if (before != TO_END)
+		run(r, c, before);
+	r->step_size = size;
 	if (before == TO_END)
 		return 0;
-	run(r, c, before);
 	c->count = c->read = c->first = 0;
 	return c->stopped;
 }
