@@ -13,10 +13,12 @@ from xml.etree import ElementTree
 
 import ktap
 import pytest
+from kernel.objects import compiled
 from processes import ZSEMU, until
 from race.planted import RACES
 
 from zsemu.cli import main
+from zsemu.reports.property_table import RACED, load
 
 _FEW = ("-k", "less in page 2: read | read of the")
 
@@ -64,7 +66,7 @@ def test_failure_is_shown(broken: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "nothing goes wrong" in shown
 
 
-def test_formats(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_formats(broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     some = (str(broken), "--arch", "riscv64", *_FEW, "--jobs", "1")
     status, out, _ = run(capsys, *some, "--format", "json")
     assert status == 1
@@ -74,6 +76,12 @@ def test_formats(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (result["stated"], result["needs"], result["complete"]) == ("slot", "zspage", True)
     assert result["failures"][0]["violation"]["kind"] == "wrong bytes"
     assert result["schedules"] == sum(scene["schedules"] for scene in result["scenes"])
+    # From this file zsemu report makes its table.
+    path = tmp_path / "race.json"
+    path.write_text(out)
+    (rows,) = load(path, RACED).properties["riscv64"].values()
+    assert "zspage" in {one.value for one in rows}
+    assert any("schedule A" in one.shown_by for one in rows)
 
     status, out, _ = run(capsys, *some, "--format", "ktap")
     assert status == 1
@@ -138,3 +146,34 @@ def test_goes_on_after_an_interruption(tmp_path: Path, capsys: pytest.CaptureFix
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     # And all of it again gives the same.
     assert run(capsys, *arguments, "--resume")[1] == whole
+
+
+def test_a_kernels_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = compiled(tmp_path / "none", "riscv64")
+    some = ("--jobs", "1", "-k", "allocation")
+    status, out, _ = run(capsys, str(path), *some)
+    assert status == 1
+    assert "zsmalloc.o  FAILED: its own locks are not enough" in out
+    assert "a kernel's own locks are enough     zsmalloc.o" in out
+    assert re.search(r"^allocation against:\n  allocation +no$", out, re.MULTILINE)
+    # The schedule is shown with source lines, and can be run again.
+    assert "zsmalloc.c:" in out
+    (again,) = re.findall(r"again: zsemu (race .*)", out)
+    status, shown, _ = run(capsys, *shlex.split(again)[1:])
+    assert status == 1
+    assert f"again: zsemu {again}\n" in shown
+    # What was stored is taken, and says the same.
+    assert run(capsys, str(path), *some, "--resume")[1] == out
+    status, out, _ = run(capsys, str(path), *some, "--format", "ktap")
+    assert (status, "not ok" in out) == (1, True)
+
+    path = compiled(tmp_path / "locked", "riscv64", None, "-DLOCKED")
+    status, out, _ = run(capsys, str(path), *some, "--format", "json")
+    assert status == 0
+    data = json.loads(out)
+    assert data["locks"] == {}
+    (own,) = data["own_locks"]["riscv64"].values()
+    assert {one["value"] for one in own} == {"yes"}
+    assert all(one["complete"] for one in data["results"])
+    arguments = (str(path), "--arch", "arm")
+    assert run(capsys, *arguments)[0] == 2

@@ -72,6 +72,8 @@ def test_plots(image: str, place: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["out.json", "-o", "."], "no place for a file"),
         (["out.json", "--properties", "out.json"], "out.json: holds no properties"),
         (["out.json", "--properties", "x", "--format", "svg"], "only the page has them"),
+        (["out.json", "--race", "out.json"], "out.json: holds no locks: write it with: zsemu race"),
+        (["out.json", "--race", "x", "--format", "png"], "--race: only the page has them"),
         (["out.json", "--format", "svg", "-o", "out.json"], "out.json"),
         (["empty.json"], "empty: these results hold no maps"),
         ([], "missing argument"),

@@ -14,6 +14,8 @@ from documents import Cost, costing, document, record, shaped
 from pages import Page
 
 from reports.test_property_table import made as properties
+from zsemu.check.findings import Properties
+from zsemu.check.properties import Property
 from zsemu.counts import LIMITS, NOT_CYCLES
 from zsemu.guest import strategies
 from zsemu.replay.spanning_costs import MODES
@@ -62,7 +64,8 @@ def odd(made: Document) -> Document:
 
 def page(made: Document, base: str | None = None, *, measured: bool = False) -> tuple[Page, str]:
     given = Measured(properties(), "seed 0, <zsemu>") if measured else None
-    text = html([Matrix(made, base, name="a <name>")], given)
+    raced = Measured(locks(), "seed 1, <race>") if measured else None
+    text = html([Matrix(made, base, name="a <name>")], given, raced=raced)
     return Page(text), text
 
 
@@ -323,6 +326,32 @@ def test_properties() -> None:
     assert f"{ODD}, no-leak: read of slot 2" in found.text
     assert "seed 0, <zsemu>" in found.text
     assert "-k properties" in found.text and "zsemu check copy './<b>&.c'" in found.text
+
+
+def locks() -> Properties:
+    """Return which locks two strategies need, made up."""
+    behind, nested = "slot behind: map", "nested on one CPU"
+    own = {
+        "copy": (Property(behind, "nothing", ""), Property(nested, "no", "A8,B,A: <b>")),
+        ODD: (Property(behind, "neighbours", "A9,B,A: wrong bytes"), Property(nested, "yes", "")),
+    }
+    return {"x86_64": own, "arm": own}
+
+
+def test_locks() -> None:
+    found, _ = usual(measured=True)
+    (table,) = [t for t in found.tables if t.heading == "Locks that two CPUs need"]
+    assert table.rows == [
+        ["on the other CPU", "copy", ODD],
+        ["slot behind:"],
+        ["map", "nothing", "neighbours"],
+        ["nested on one CPU", "no", "yes"],
+    ]
+    assert f"{ODD}, slot behind: map: A9,B,A: wrong bytes" in found.text
+    assert "seed 1, <race>" in found.text
+    assert "zsemu race copy './<b>&.c'" in found.text
+    assert "--race race.json" in found.text
+    assert "Locks that two CPUs need" not in usual()[0].text
 
 
 def test_published_figures() -> None:

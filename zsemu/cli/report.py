@@ -64,6 +64,14 @@ LoopFiles = Annotated[
         help="Show inner loops, too: what 'zsemu annotate --mca --format json' printed.",
     ),
 ]
+RaceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--race",
+        metavar="FILE",
+        help="Show which locks strategies need, too: what 'zsemu race --format json' printed.",
+    ),
+]
 RelativeTo = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The strategy that ratios are to. [default: copy]"),
@@ -76,6 +84,7 @@ def report(
     format: WrittenAs = Form.HTML,
     properties: PropertiesFile = None,
     mca: LoopFiles = None,
+    race: RaceFile = None,
     relative_to: RelativeTo = None,
 ) -> None:
     """Show results so that they need no explanation: the finding, the matrix, plots, limits.
@@ -89,12 +98,14 @@ def report(
     from zsemu.reports import property_table
     from zsemu.results.throughput import load_all
 
-    if properties and format != Form.HTML:
-        raise ZsemuError(f"--properties: only the page has them, not --format {format.value}")
+    for option, given in (("--properties", properties), ("--race", race)):
+        if given and format != Form.HTML:
+            raise ZsemuError(f"{option}: only the page has them, not --format {format.value}")
     if mca and format not in (Form.HTML, Form.MARKDOWN):
         raise ZsemuError(f"--mca: only text has loops, not the plots of --format {format.value}")
     runs = _runs(results, relative_to)
     measured = property_table.load(properties) if properties else None
+    raced = property_table.load(race, property_table.RACED) if race else None
     loops = load_all(mca) if mca else None
     if format == Form.MARKDOWN:
         from zsemu.reports.summary import markdown
@@ -107,7 +118,7 @@ def report(
     elif format == Form.HTML:
         from zsemu.reports.html_page import html
 
-        _write(html(runs, measured, loops), output or PAGE)
+        _write(html(runs, measured, loops, raced), output or PAGE)
     else:
         from zsemu.reports import plot_files
 

@@ -36,6 +36,7 @@ from zsemu.reports.reproduce import (
     loop_commands,
     needs,
     provenance,
+    race_command,
 )
 from zsemu.reports.tables import tables, trouble
 from zsemu.reports.throughput_table import throughput_table
@@ -46,6 +47,7 @@ from zsemu.results.throughput import Throughput
 
 _TEMPLATE: Final = "report.html"
 _PROPERTIES: Final = "properties.json"
+_RACE: Final = "race.json"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ OF_RUN: Final = (
 """the chapters of each run, in their order"""
 OF_PAGE: Final = (
     Chapter("properties", "Properties", needs="properties"),
+    Chapter("locks", "Locks that two CPUs need", needs="locks"),
     Chapter("throughput", "Inner loops, as llvm-mca sees them", needs="throughput"),
     Chapter("published", "Published figures beside the counts", needs="published"),
     Chapter("limits", "Limits", needs="limits"),
@@ -86,10 +89,16 @@ OF_PAGE: Final = (
 """the chapters behind all runs"""
 
 
-def html(runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | None = None) -> str:
+def html(
+    runs: Sequence[Matrix],
+    measured: Measured | None = None,
+    loops: Throughput | None = None,
+    raced: Measured | None = None,
+) -> str:
     """Return the page of some documents.
 
-    ``measured`` are the properties that a check measured, and ``loops`` what llvm-mca said.
+    ``measured`` are the properties that a check measured, ``loops`` what llvm-mca said, and
+    ``raced`` the locks that strategies need by a race.
     """
     environment = Environment(
         loader=PackageLoader("zsemu.reports"),
@@ -109,6 +118,8 @@ def html(runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | 
         "llvm_mca": loops.llvm_mca if loops else "",
         "throughput_definition": throughput.DEFINITION,
         "throughput_limits": throughput.LIMITS,
+        "locks": property_table(raced.properties) if raced else None,
+        "raced_by": raced.provenance if raced else "",
         "published": [_published(one, runs) for one in PUBLISHED],
         "invalidate_costs": INVALIDATE_COSTS,
         "clocks": CLOCKS,
@@ -116,7 +127,7 @@ def html(runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | 
         "caveat": CAVEAT,
         "not_cycles": NOT_CYCLES,
         "limits": LIMITS.removeprefix("Limits: "),
-        "commands": list(_commands(runs, measured, loops)),
+        "commands": list(_commands(runs, measured, loops, raced)),
     }
     return environment.get_template(_TEMPLATE).render(
         values, chapters=_with_content(OF_PAGE, values)
@@ -128,7 +139,10 @@ def _with_content(chapters: Sequence[Chapter], values: dict[str, Any]) -> list[C
 
 
 def _commands(
-    runs: Sequence[Matrix], measured: Measured | None, loops: Throughput | None
+    runs: Sequence[Matrix],
+    measured: Measured | None,
+    loops: Throughput | None,
+    raced: Measured | None,
 ) -> Iterator[str]:
     """Yield the commands that make this page from the files of the results."""
     given = [f"{run.name}.json" for run in runs]
@@ -138,6 +152,9 @@ def _commands(
     for file, made_by in (loop_commands(loops) if loops else {}).items():
         yield made_by
         given += ["--mca", file]
+    if raced:
+        yield race_command(raced.properties, _RACE)
+        given += ["--race", _RACE]
     yield shlex.join(["zsemu", "report", *given])
 
 

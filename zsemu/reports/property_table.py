@@ -25,7 +25,22 @@ class Measured:
 
 _NAME: Final = 36
 """width of the column with the names of properties"""
-_WRITTEN_BY = "zsemu check -k properties --format json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where properties come from."""
+
+    key: str
+    """under which they stand in the JSON"""
+    command: str
+    """which writes it"""
+
+
+CHECKED: Final = Source("properties", "zsemu check -k properties --format json")
+"""what a check measured"""
+RACED: Final = Source("locks", "zsemu race --format json")
+"""which locks strategies need"""
 
 
 @dataclass(frozen=True)
@@ -112,19 +127,21 @@ def lines(properties: Properties, width: int, title: str = "properties") -> list
     return text
 
 
-def load(path: Path) -> Measured:
-    """Read the properties that a check wrote as JSON; ZsemuError if there are none."""
+def load(path: Path, source: Source = CHECKED) -> Measured:
+    """Read the properties that a command wrote as JSON; ZsemuError if there are none."""
+    key, command = source.key, source.command
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ZsemuError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ZsemuError(
-            f"{path}: not JSON ({error}); properties are what '{_WRITTEN_BY}' writes"
+            f"{path}: not JSON ({error}); {key} are what '{command}' writes"
         ) from error
-    if not isinstance(data, dict) or not {"properties", "provenance"} <= data.keys():
-        raise ZsemuError(f"{path}: holds no properties: write it with: {_WRITTEN_BY}")
-    measured: Measured = parse(Measured, data, str(path))
+    if not isinstance(data, dict) or not {key, "provenance"} <= data.keys():
+        raise ZsemuError(f"{path}: holds no {key}: write it with: {command}")
+    values = {"properties": data[key], "provenance": data["provenance"]}
+    measured: Measured = parse(Measured, values, str(path))
     if not any(measured.properties.values()):
-        raise ZsemuError(f"{path}: no properties were measured: write it with: {_WRITTEN_BY}")
+        raise ZsemuError(f"{path}: no {key} were measured: write it with: {command}")
     return measured

@@ -113,30 +113,37 @@ def _shown(request: Request, result: Result, failure: Failure, width: int) -> li
     return explain(replayed, again, width - 2)
 
 
-def table(findings: Findings) -> Properties:
-    """Return which lock each kind of scene needs, as properties; empty if no strategy was run."""
+def table(findings: Findings, *, shown: bool = False) -> Properties:
+    """Return which lock each kind of scene needs, as properties; empty if no strategy was run.
+
+    ``shown`` adds the schedule that shows it.
+    """
     there = dict.fromkeys(pair.group for pair in PAIRS)
-    return _properties([one for one in findings.results if not one.own_locks], there, _cell)
+    results = [one for one in findings.results if not one.own_locks]
+    return _properties(results, there, _cell, _shows if shown else lambda group: "")
 
 
 def kernel_table(findings: Findings) -> Properties:
     """Return for each kind of scene whether a kernel's own locks are enough; or nothing."""
     own = [one for one in findings.results if one.own_locks]
     there = dict.fromkeys(scene.group for scene in SCENES)
-    return _properties(own, there, lambda group: "no" if group.failure else "yes")
+    return _properties(own, there, lambda group: "no" if group.failure else "yes", lambda group: "")
 
 
 def _properties(
-    results: Sequence[Result], groups: Iterable[str], cell: Callable[[Group], str]
+    results: Sequence[Result],
+    groups: Iterable[str],
+    cell: Callable[[Group], str],
+    shows: Callable[[Group], str],
 ) -> Properties:
     """Return what a cell says of each group that any result has, in the order of the groups."""
     made: Properties = {}
     there = {group.name for result in results for group in result.groups}
     names = [name for name in groups if name in there]
     for result in results:
-        cells = {one.name: cell(one) for one in result.groups}
+        cells = {one.name: Property(one.name, cell(one), shows(one)) for one in result.groups}
         # Empty where a strategy has no such scene: only some define zs_settle().
-        rows = tuple(Property(name, cells.get(name, ""), "") for name in names)
+        rows = tuple(cells.get(name, Property(name, "", "")) for name in names)
         made.setdefault(result.arch, {})[result.strategy] = rows
     return made
 
@@ -145,6 +152,12 @@ def _cell(group: Group) -> str:
     if not group.lockable:
         return "yes" if group.failure is None else "no"
     return group.needs
+
+
+def _shows(group: Group) -> str:
+    """Say with which schedule a scene goes wrong if the lock that it needs is not held."""
+    found = group.failure
+    return f"{found.scene}, schedule {found.schedule}: {found.violation.kind}" if found else ""
 
 
 def _weaker(findings: Findings, request: Request) -> list[str]:
@@ -201,9 +214,19 @@ def as_json(findings: Findings, request: Request) -> str:
         "provenance": provenance(request),
         "memory": MEMORY,
         "left_out": findings.left_out,
+        "locks": _plain(table(findings, shown=True)),
+        "own_locks": _plain(kernel_table(findings)),
         "results": results,
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(properties: Properties) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """Return properties as JSON has them."""
+    return {
+        arch: {name: [asdict(one) for one in rows] for name, rows in own.items()}
+        for arch, own in properties.items()
+    }
 
 
 def _cases(findings: Findings) -> list[Case]:

@@ -149,6 +149,14 @@ def _by_models(found: Throughput) -> dict[tuple[str, tuple[str, ...]], list[str]
     return archs
 
 
+def race_command(locks: Properties, output: str) -> str:
+    """Return the command that writes which locks strategies need to ``output`` again."""
+    strategies = dict.fromkeys(_source(name) for own in locks.values() for name in own)
+    options = {"--arch": ",".join(locks), "--format": "json"}
+    command = _lines(shlex.join(["zsemu", "race", *strategies]), options)
+    return f"{command} > {shlex.quote(output)}"
+
+
 def _lines(command: str, options: dict[str, str]) -> str:
     """Return a command for a shell, with each option on a line of its own."""
     return " \\\n    ".join([command, *(shlex.join(option) for option in options.items())])
