@@ -13,7 +13,10 @@ from zsemu.race.benches import bench
 from zsemu.race.findings import Wanted
 from zsemu.race.kernel_bench import KernelBench
 
-pytestmark = pytest.mark.external
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.xdist_group("kernel locks"),  # two objects are made once in a process
+]
 
 MAP_MIGRATION = "read of the object that stays | migration of page 1 of the object that stays"
 MAP_COMPACTION = "read of the object that moves | compaction"

@@ -6,13 +6,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from check.test_properties import measured
 
 import zsemu
-from zsemu.check.properties import measure
-from zsemu.check.suites import Suite, geometry_of
 from zsemu.guest import strategies
-from zsemu.guest.compiler import build
-from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names, target
 from zsemu.race import locks
@@ -20,6 +17,8 @@ from zsemu.race.benches import strategy_bench
 from zsemu.race.findings import Findings, Result, Wanted
 from zsemu.reports import property_table, race_text
 
+# found() and measured() are cached in a process, and tests/check/ uses the second, too.
+_TOGETHER = pytest.mark.xdist_group("properties")
 _SHAPES = ("spans, less in page 1",)
 _MORE = (
     *_SHAPES,
@@ -106,15 +105,12 @@ def _goes_well(result: Result, name: str) -> bool:
     return needs[group] == locks.NOTHING
 
 
+@_TOGETHER
 @pytest.mark.parametrize("name", strategies.names())
 def test_agrees_with_the_properties_of_check(name: str) -> None:
-    one = target("aarch64")
-    image = Image(build(one, strategy(name)), one)
-    geometry = geometry_of(one, Suite("", "chain-8", 4096))
-    measured = {p.name: p.value for p in measure(image, geometry)}
     result = found("aarch64", name, _MORE)
     differ = set()
-    for what, value in measured.items():
+    for what, value in {p.name: p.value for p in measured(name).values()}.items():
         if what.startswith("while mapped") or (
             "on two CPUs" in what or what == "unmap on another CPU than map"
         ):
@@ -126,6 +122,7 @@ def test_agrees_with_the_properties_of_check(name: str) -> None:
     assert differ == _DIFFER.get(name, set())
 
 
+@_TOGETHER
 def test_nested_maps() -> None:
     """As check says of two objects; of one object, the second map undoes the first's exchange."""
     well = {}
@@ -149,6 +146,7 @@ def test_nested_maps() -> None:
     }
 
 
+@_TOGETHER
 def test_the_table_of_the_readme() -> None:
     """It is what zsemu race prints; of the scenes, those that are run here show all of it."""
     results = tuple(found("aarch64", name, _MORE) for name in strategies.names())

@@ -173,11 +173,11 @@ def _scenes() -> Iterator[KernelScene]:
     for a in (FREE, FREE_LAST):
         yield from (KernelScene(a, b) for b in (ALLOCATE, COMPACT, *MIGRATE[:3]))
     yield KernelScene(FREE, FREE_LAST)
+    yield KernelScene(FREE, MIGRATE[0], full=True)
+    yield from (KernelScene(ALLOCATE, b, full=True) for b in (FREE, ALLOCATE, MIGRATE[0]))
     yield from (KernelScene(ALLOCATE, b) for b in (ALLOCATE, COMPACT, *MIGRATE[:3]))
     yield from (KernelScene(COMPACT, b) for b in (COMPACT, *MIGRATE[:3]))
     yield from (KernelScene(MIGRATE[0], b) for b in MIGRATE[:3])
-    yield from (KernelScene(ALLOCATE, b, full=True) for b in (FREE, ALLOCATE, MIGRATE[0]))
-    yield KernelScene(FREE, MIGRATE[0], full=True)
 
 
 SCENES: Final = tuple(_scenes())
