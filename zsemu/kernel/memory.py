@@ -254,7 +254,8 @@ class KernelMemory:
         word, page = self.target.word, self.layouts.size("page")
         pool, memmap = offset - self.pool, offset - self.memmap
         if 0 <= pool < self.sizes.pages * 2 * self.page_size:
-            return f"page frame {RAM_BASE + offset >> self.page_shift:#x} of the pool, byte {pool % self.page_size:#x}"
+            frame = RAM_BASE + offset >> self.page_shift
+            return f"page frame {frame:#x} of the pool, byte {pool % self.page_size:#x}"
         if 0 <= memmap < self.sizes.pages * 2 * page + self.page_size:
             first = self.address.memmap + self._first_frame * page
             at = memmap - first % self.page_size
