@@ -35,6 +35,13 @@ __standin unsigned long zk_get_page(void)
 				     zk_state.pages_out >= zk_config.fail_after))
 		return 0;
 	frame = zk_config.frames[--zk_config.nr_frames];
+	/* As from the lists of each CPU: the second one takes the lowest first. */
+	if (zk_me() == 1) {
+		unsigned long last = frame;
+
+		frame = zk_config.frames[0];
+		zk_config.frames[0] = last;
+	}
 	page = zk_page(frame);
 	for (i = 0; i < zk_config.page_bytes; i += sizeof(long))
 		*zk_word(page, i) = 0;
