@@ -15,7 +15,7 @@ from zsemu.race.kernel_bench import KernelBench
 
 pytestmark = [
     pytest.mark.external,
-    pytest.mark.xdist_group("kernel locks"),  # two objects are made once in a process
+    pytest.mark.xdist_group("kernel-locks"),  # two objects are made once in a process
 ]
 
 MAP_MIGRATION = "read of the object that stays | migration of page 1 of the object that stays"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Planted races are found within the default bound on every architecture, and no others."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from zsemu.guest.strategies import Strategy, strategy
 from zsemu.guest.targets import names, target
 from zsemu.race.benches import strategy_bench
 from zsemu.race.findings import Result, Wanted
+from zsemu.replay import violations
 
 # What shows every race that is planted.
 _PAIRS = (
@@ -44,6 +46,10 @@ def test_found(arch: str, race: Planted, tmp_path: Path) -> None:
     result = searched(arch, strategy(str(race.write(tmp_path))), race.shape)
     assert result.failures
     assert race.finds & {failure.violation.kind for failure in result.failures}
+    # An instruction that is named is named with its source line.
+    named = [failure.violation.pc for failure in result.failures if failure.violation.pc]
+    assert all(re.search(r" \(\S+\.[cSh]:\d+\)$", pc) for pc in named)
+    assert named or violations.ENDLESS not in race.finds
     assert any(one.alone for one in result.scenes) == race.alone
     assert result.complete
 
