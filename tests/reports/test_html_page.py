@@ -331,7 +331,7 @@ def test_properties() -> None:
 def locks() -> Properties:
     """Return which locks two strategies need, made up."""
     behind, nested = "slot behind: map", "nested on one CPU"
-    own = {
+    own: dict[str, tuple[Property, ...]] = {
         "copy": (Property(behind, "nothing", ""), Property(nested, "no", "A8,B,A: <b>")),
         ODD: (Property(behind, "neighbours", "A9,B,A: wrong bytes"), Property(nested, "yes", "")),
     }
