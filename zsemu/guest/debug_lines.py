@@ -10,7 +10,8 @@ import bisect
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from io import BytesIO
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -45,31 +46,28 @@ class SourceLines:
     """The lines of one image."""
 
     def __init__(self, image: Image, sources: Sequence[Path]) -> None:
-        """Read the line tables of an image; ``sources`` are the files that it was compiled from."""
+        """Find the line tables of an image; ``sources`` are the files that it was compiled from."""
         self._sources = sources
         self._texts: dict[Path, list[str]] = {}
-        start, end = image.text
-        found: list[tuple[int, int, SourceLine]] = []
-        with image.path.open("rb") as stream:
-            dwarf = ELFFile(stream).get_dwarf_info()
-            for unit in dwarf.iter_CUs():
-                program = dwarf.line_program_for_CU(unit)
-                if program is not None:
-                    found += self._read(unit, program)
-        # Functions that the linker has left out are here, too, with addresses outside the code.
-        self._ranges = sorted(row for row in found if start <= row[0] < end)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [first for first, _, _ in self._ranges]
+        self._code = image.text
+        self._ranges: list[tuple[int, int, SourceLine]] = []
+        self._dwarf = ELFFile(BytesIO(image.path.read_bytes())).get_dwarf_info()
+        # The strategy is linked last, and is what is mostly asked for: to read a table takes long.
+        self._unread = list(self._dwarf.iter_CUs())
 
     def at(self, address: int) -> SourceLine | None:
         """Return the line of the instruction at an address; None if the compiler names none."""
-        index = bisect.bisect_right(self._starts, address) - 1
+        while (found := self._known(address)) is None and self._unread:
+            self._read(self._unread.pop())
+        return found if found and found.line else None
+
+    def _known(self, address: int) -> SourceLine | None:
+        """Return what the line tables say that have been read."""
+        index = bisect.bisect_right(self._ranges, address, key=itemgetter(0)) - 1
         if index < 0:
             return None
         _, end, place = self._ranges[index]
-        return place if address < end and place.line else None
+        return place if address < end else None
 
     def text(self, place: SourceLine) -> str:
         """Return the text of a line, each run of blanks as one; empty if the file is not known."""
@@ -81,8 +79,11 @@ class SourceLines:
         lines = self._texts[path]
         return " ".join(lines[place.line - 1].split()) if place.line <= len(lines) else ""
 
-    def _read(self, unit: Any, program: Any) -> "list[tuple[int, int, SourceLine]]":  # noqa: ANN401
-        """Return the rows of a line table: first address, address behind the last, and line."""
+    def _read(self, unit: Any) -> None:  # noqa: ANN401
+        """Read the line table of a unit: first address, address behind the last, and line."""
+        program = self._dwarf.line_program_for_CU(unit)
+        if program is None:
+            return
         attributes = unit.get_top_DIE().attributes
         language = attributes.get("DW_AT_language")
         assembly = language is not None and language.value == _ASSEMBLER
@@ -90,17 +91,23 @@ class SourceLines:
         paths = paths_of(program, directory.value.decode() if directory else "")
         files = [self._find(path) for path in paths]
         first = 0 if program.header["version"] >= 5 else 1
-        found = []
+        start, end = self._code
         previous = None
         for entry in program.get_entries():
             state = entry.state
             if state is None:
                 continue
-            if previous and not previous.end_sequence and state.address > previous.address:
+            # Functions that the linker has left out lie outside the code.
+            if (
+                previous
+                and not previous.end_sequence
+                and state.address > previous.address
+                and start <= previous.address < end
+            ):
                 place = SourceLine(files[previous.file - first], previous.line, assembly)
-                found.append((previous.address, state.address, place))
+                self._ranges.append((previous.address, state.address, place))
             previous = state
-        return found
+        self._ranges.sort()
 
     def _find(self, path: PurePosixPath) -> Path:
         """Return the source file that shares the longest end with a path in the image."""
