@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zsemu.counts import COLUMNS
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
-from zsemu.guest.strategies import strategy
+from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import Target, target
 from zsemu.replay.batch import Batch
 from zsemu.replay.observation import EveryOperation, Listener
@@ -87,8 +87,16 @@ def versions() -> dict[str, str]:
     }
 
 
+@cache
+def shipped(target: Target, name: str, page_shift: int = 12) -> Image:
+    """Build a shipped strategy, once in a process: many tests ask for the same few."""
+    return Image(build(target, strategy(name), page_shift=page_shift), target)
+
+
 def image(target: Target, strategy_: str | Path) -> Image:
     """Build a shipped strategy, or a file."""
+    if isinstance(strategy_, str) and strategy_ in names():
+        return shipped(target, strategy_)
     return Image(build(target, strategy(str(strategy_))), target)
 
 
@@ -139,3 +147,13 @@ def replay(
 ) -> Outcome:
     """Replay a trace."""
     return Replay(image(target(arch), strategy_), placed(trace_, arch, name), full=full).run()
+
+
+@cache
+def replayed(
+    arch: str, name: str, trace_: Trace, geometry_: str = "chain-8", *, full: bool = False
+) -> Outcome:
+    """Replay a trace through a shipped strategy, once in a process."""
+    outcome = replay(arch, name, trace_, geometry_, full=full)
+    outcome.sums.setflags(write=False)
+    return outcome

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from faulty import FAULTY, Faulty
 from model import STRATEGIES, Case
-from samples import busy_trace, placed, replay
+from samples import busy_trace, placed, replay, replayed
 
 from zsemu import counts
 from zsemu.guest.strategies import names as strategy_names
@@ -19,6 +19,9 @@ from zsemu.traces.operation import Operation
 from zsemu.traces.trace import zsmapbench
 
 ARCHS = target_names()
+
+# What was replayed is kept in a process.
+pytestmark = pytest.mark.xdist_group("replay")
 
 
 def case(arch: str, geometry: str = "chain-8") -> Case:
@@ -54,7 +57,7 @@ def test_the_model_covers_every_strategy() -> None:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_intact_and_bytes_as_defined(arch: str, name: str, geometry: str) -> None:
     """All objects stay intact, and bytes moved by phase, mode and region equal the model's."""
-    outcome = replay(arch, name, busy_trace(), geometry)
+    outcome = replayed(arch, name, busy_trace(), geometry)
     assert [str(v) for v in outcome.violations] == []
     assert outcome.violation_count == 0
     here = case(arch, geometry)
@@ -82,8 +85,8 @@ def test_intact_and_bytes_as_defined(arch: str, name: str, geometry: str) -> Non
 @pytest.mark.parametrize("arch", ARCHS)
 def test_shapes_sum_up_to_a_full_count(arch: str, name: str) -> None:
     """Every count, not only instructions, is the same with every operation observed."""
-    quick = replay(arch, name, busy_trace())
-    full = replay(arch, name, busy_trace(), full=True)
+    quick = replayed(arch, name, busy_trace())
+    full = replayed(arch, name, busy_trace(), full=True)
     assert 0 < quick.shapes < len(busy_trace())
     np.testing.assert_array_equal(quick.sums, full.sums)
 
@@ -93,7 +96,7 @@ def test_page_table_entries_and_invalidates(arch: str) -> None:
     """pgtable: two stores at map; two and two one-page invalidates at unmap. Others: none."""
     spanning = int((case(arch).spans & busy_trace().maps).sum())
     for name in strategy_names():
-        outcome = replay(arch, name, busy_trace())
+        outcome = replayed(arch, name, busy_trace())
         number = 2 * spanning if name == "pgtable" else 0
         for phase, stores, invalidates in (("map", number, 0), ("unmap", number, number)):
             assert measured(outcome, phase, "spanning", "pte_stores") == stores
@@ -105,7 +108,7 @@ def test_page_table_entries_and_invalidates(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_lazy_swap_never_moves_more_than_swap(arch: str) -> None:
-    lazy, eager = (replay(arch, name, busy_trace()) for name in ("swap-lazy", "swap"))
+    lazy, eager = (replayed(arch, name, busy_trace()) for name in ("swap-lazy", "swap"))
 
     def moved(outcome: Outcome) -> int:
         return sum(
