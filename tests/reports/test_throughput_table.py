@@ -163,7 +163,7 @@ def without_bytes(data: Any) -> None:  # noqa: ANN401
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda data: data.pop("llvm_mca"), "holds nothing of llvm-mca: write it with: zsemu anno"),
+        (lambda data: data.pop("llvm_mca"), "holds no loops: write it with: zsemu annotate"),
         (lambda data: data["listings"][0].pop("loops"), "'loops' is missing"),
         (lambda data: data["listings"][0]["loops"][0].update(cycles={"x": "y"}), "not an integer"),
         (without_bytes, r"zs_copy\+0xa: no loop that loads or stores"),

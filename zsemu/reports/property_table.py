@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Lay out the properties that a check measured of every strategy as a table."""
 
-import json
 import textwrap
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +11,7 @@ from zsemu.check.findings import Properties
 from zsemu.check.properties import Property
 from zsemu.errors import ZsemuError
 from zsemu.results.document import parse
+from zsemu.results.json_file import read
 
 
 @dataclass(frozen=True)
@@ -130,16 +130,7 @@ def lines(properties: Properties, width: int, title: str = "properties") -> list
 def load(path: Path, source: Source = CHECKED) -> Measured:
     """Read the properties that a command wrote as JSON; ZsemuError if there are none."""
     key, command = source.key, source.command
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ZsemuError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ZsemuError(
-            f"{path}: not JSON ({error}); {key} are what '{command}' writes"
-        ) from error
-    if not isinstance(data, dict) or not {key, "provenance"} <= data.keys():
-        raise ZsemuError(f"{path}: holds no {key}: write it with: {command}")
+    data = read(path, key, command, {key, "provenance"})
     values = {"properties": data[key], "provenance": data["provenance"]}
     measured: Measured = parse(Measured, values, str(path))
     if not any(measured.properties.values()):

@@ -5,7 +5,6 @@
 ``zsemu report --mca`` reads them there.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 
 from zsemu.errors import ZsemuError
 from zsemu.results.document import parse
+from zsemu.results.json_file import read
 
 ITERATIONS: Final = 1000
 """how often llvm-mca runs through a loop: so often that filling the pipeline hardly counts"""
@@ -113,16 +113,9 @@ def load_all(paths: Sequence[Path]) -> Throughput:
 
 
 def _load(path: Path) -> Throughput:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ZsemuError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ZsemuError(
-            f"{path}: not JSON ({error}); loops are what '{_WRITTEN_BY}' writes"
-        ) from error
-    if not isinstance(data, dict) or not data.get("llvm_mca"):
-        raise ZsemuError(f"{path}: holds nothing of llvm-mca: write it with: {_WRITTEN_BY}")
+    data = read(path, "loops", _WRITTEN_BY, {"llvm_mca", "listings"})
+    if not data["llvm_mca"]:
+        raise ZsemuError(f"{path}: holds no loops: write it with: {_WRITTEN_BY}")
     found: Throughput = parse(Throughput, data, str(path))
     for listing in found.listings:
         for loop in listing.loops:
