@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The data caches of some CPUs, as their vendors describe them.
+"""The data caches of some CPUs, each by a source that states size, ways and line of both levels.
 
-Only sizes, ways and lines are the vendor's. The model's LRU, what it does with write-backs, and
-that nothing is prefetched are zsemu's (model.py).
+Only these are the source's. The model's LRU, what it does with write-backs, and that nothing is
+prefetched are zsemu's (model.py).
 """
 
 from dataclasses import dataclass
 from typing import Final
-
-_INTEL: Final = "Intel 64 and IA-32 Architectures Optimization Reference Manual (248966)"
 
 
 @dataclass(frozen=True)
@@ -19,38 +17,40 @@ class Preset:
     """as hierarchy.find() takes them"""
     what: str
     source: str
+    """a device tree gives sets in place of ways: ways = size / (sets * line)"""
 
 
 PRESETS: Final = {
-    "sandy-bridge": Preset(
-        "l1=32K:8,l2=256K:8",
-        "Intel Sandy Bridge and Ivy Bridge, the x86 of 2012, without their L3",
-        f"{_INTEL}, cache parameters of Sandy Bridge",
-    ),
     "skylake": Preset(
         "l1=32K:8,l2=256K:4",
         "Intel Skylake, client, without its L3",
-        f"{_INTEL}, cache parameters of Skylake client",
+        "Intel 64 and IA-32 Architectures Optimization Reference Manual (248966), the table of the"
+        " Skylake Client's cache parameters, read in a translation",
     ),
     "zen": Preset(
         "l1=32K:8,l2=512K:8",
-        "AMD Zen, without its L3",
-        "AMD Software Optimization Guide for Family 17h Processors (55723), caches",
+        "AMD EPYC of the first Zen, without its L3",
+        "QEMU 7.2, `epyc_cache_info` in target/i386/cpu.c",
     ),
     "cortex-a53": Preset(
         "l1=32K:4,l2=512K:16",
-        "Arm Cortex-A53 with 32 KiB and 512 KiB, of the sizes that it can have",
-        "Arm Cortex-A53 MPCore Technical Reference Manual (DDI 0500), level 1 and 2 memory systems",
+        "Arm Cortex-A53 of the Raspberry Pi 3",
+        "linux-6.12/arch/arm/boot/dts/broadcom/bcm2837.dtsi",
     ),
     "cortex-a72": Preset(
         "l1=32K:2,l2=1M:16",
-        "Arm Cortex-A72 with 1 MiB of L2, of the sizes that it can have",
-        "Arm Cortex-A72 MPCore Technical Reference Manual (100095), level 1 and 2 memory systems",
+        "Arm Cortex-A72 of the Raspberry Pi 4",
+        "linux-6.12/arch/arm/boot/dts/broadcom/bcm2711.dtsi",
     ),
     "cortex-a76": Preset(
         "l1=64K:4,l2=512K:8",
-        "Arm Cortex-A76 with 512 KiB of L2, of the sizes that it can have, without an L3",
-        "Arm Cortex-A76 Core Technical Reference Manual (100798), level 1 and 2 memory systems",
+        "Arm Cortex-A76 of the Raspberry Pi 5, without its L3",
+        "linux-6.12/arch/arm64/boot/dts/broadcom/bcm2712.dtsi",
+    ),
+    "fu740": Preset(
+        "l1=32K:8,l2=2M:16",
+        "SiFive FU740 of the HiFive Unmatched, RISC-V",
+        "linux-6.12/arch/riscv/boot/dts/sifive/fu740-c000.dtsi",
     ),
 }
 """by name"""
