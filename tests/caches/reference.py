@@ -72,22 +72,20 @@ class Reference:
         self._line = hierarchy.line
         self._l1, self._l2 = _Cache(hierarchy.l1), _Cache(hierarchy.l2)
         self.counts = np.zeros((4, 4), np.int64)
-        self.twice = 0
-        """accesses of which two lines missed in L1"""
 
     def run(self, accesses: Iterable[Access]) -> None:
         """Do all accesses in order."""
         for access in accesses:
             first = access.offset // self._line
             last = (access.offset + access.size - 1) // self._line
-            missed = sum(self._use(line, access) for line in range(first, last + 1))
-            self.twice += missed > 1
+            for line in range(first, last + 1):
+                self._use(line, access)
 
-    def _use(self, line: int, access: Access) -> bool:
+    def _use(self, line: int, access: Access) -> None:
         counts = self.counts[access.phase]
         missed, victim = self._l1.use(line, store=bool(access.store))
         if not missed:
-            return False
+            return
         counts[0] += 1
         missed, gone = self._l2.use(line, store=False)
         counts[2] += missed
@@ -96,4 +94,3 @@ class Reference:
             counts[1] += 1
             _, gone = self._l2.use(victim, store=True)
             counts[3] += gone is not None
-        return True
