@@ -148,12 +148,12 @@ def test_window_needs_pages_that_the_mmu_has() -> None:
 def test_results_are_in_order_whatever_ends_first(tmp_path: Path) -> None:
     chosen = {"bad.c": planted("invalidated-before-the-store", tmp_path), "sg": strategy("sg")}
     again = replace(SEARCHED, name="once more")
-    request = Request(("i386", "arm"), chosen, (SEARCHED, again), properties=False)
+    request = Request(("x86_64", "aarch64"), chosen, (SEARCHED, again), properties=False)
     first, second = run(request, jobs=1), run(request, jobs=2)
     assert first == second
     assert [(one.arch, one.strategy, one.suite) for one in first.results] == [
         (arch, name, suite.name)
-        for arch in ("i386", "arm")
+        for arch in ("x86_64", "aarch64")
         for name in chosen
         for suite in (SEARCHED, again)
     ]
@@ -237,7 +237,7 @@ def test_what_suites_are_brief() -> None:
 def test_the_same_together_and_apart(tmp_path: Path) -> None:
     """The properties are measured from the replay of a suite, if both are asked for."""
     mine = {"mine.c": planted("copy-out-after-read", tmp_path)}
-    request = Request(("arm",), mine, (EXHAUSTED,))
+    request = Request(("x86_64",), mine, (EXHAUSTED,))
     both = run(request, jobs=1)
     suite = run(replace(request, only=EXHAUSTED.name), jobs=1)
     properties = run(replace(request, only="properties"), jobs=1)
@@ -247,8 +247,8 @@ def test_the_same_together_and_apart(tmp_path: Path) -> None:
 
 
 def test_a_broken_promise_is_named_once(tmp_path: Path) -> None:
-    result = check(target("arm"), planted("copy-out-after-read", tmp_path), EXHAUSTED)
+    result = check(target("x86_64"), planted("copy-out-after-read", tmp_path), EXHAUSTED)
     (failure,) = result.failures
     assert explain(result, failure)[0].count("ro-clean") == 1
-    wrong = check(target("arm"), planted("copy-out-short", tmp_path), EXHAUSTED)
+    wrong = check(target("x86_64"), planted("copy-out-short", tmp_path), EXHAUSTED)
     assert explain(wrong, wrong.failures[0])[0].startswith("wrong bytes: ")

@@ -122,7 +122,9 @@ def test_results_are_what_the_command_writes() -> None:
         # The flags hold the page size.
         versions = [one.compilers[recordings.ARCH].version for one in (made, other)]
         assert versions[0] == versions[1]
-        one = single(request(trace), recordings.ARCH, "swap-lazy")
+        # Of the long one the cell that takes the least.
+        name = "sg" if trace == "sqlite-lzo-rle" else "swap-lazy"
+        one = single(request(trace), recordings.ARCH, name)
         plotted = trace == readme.PLOTTED_TRACE
         _, line = kept.text(Document(found.provenance, (one,)), plotted=plotted).splitlines()
         assert line in (readme.HERE / f"{trace}.json").read_text().splitlines()

@@ -71,7 +71,7 @@ def test_recorded_trace(arch: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["copy-modes", "swap-lazy", "readwrite"])
 def test_part_of_the_large_trace(arch: str, name: str) -> None:
     machine = target(arch)
-    trace_ = TraceFile(find("sqlite-lzo-rle")).head(30_000)
+    trace_ = TraceFile(find("sqlite-lzo-rle")).head(12_000)
     asked = request(archs=[arch], strategies={name: strategy(name)}, trace=trace_)
     here = place(trace_, asked.geometry_for(machine))
     assert isinstance(here, PlacedTrace)
