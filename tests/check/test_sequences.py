@@ -78,7 +78,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[ScriptBuilder]:
     real = sequences_.side_by_side
 
     def watched(one: Geometry, every: list[list[Action]]) -> ScriptBuilder:
-        kept.extend(perform(one, actions) for actions in every)
+        kept.extend(real(one, [actions]) for actions in every)
         return real(one, every)
 
     monkeypatch.setattr(sequences_, "side_by_side", watched)

@@ -24,12 +24,13 @@ SEQUENCES: Final = 60
 """sequences that a search tries"""
 STEPS: Final = 50
 """that each has"""
+_PAGES: Final = "scattered"
+"""order of the pages of zspages"""
 _OBJECTS: Final = 1000
 """more than a sequence has; the content of an object follows from its number"""
 
 _USES = {item.name.lower(): item for item in (Operation.READ, Operation.WRITE, Operation.UPDATE)}
-
-_STEPS: Final = ("allocate", "free", *_USES, "compact", "migrate")
+_WHAT: Final = ("allocate", "free", *_USES, "compact", "migrate")
 
 Step = tuple[str, int, int, int]
 """what, two numbers that choose among what there is, and the CPU"""
@@ -116,16 +117,9 @@ class _Stage:
         return builder.free_slots(zspage, like=object_) if builder.opened(zspage) else []
 
 
-def _builder(geometry: Geometry) -> ScriptBuilder:
-    return ScriptBuilder(geometry, "scattered")
-
-
 def perform(geometry: Geometry, actions: Iterable[Action]) -> ScriptBuilder:
     """Carry out actions; one that is not possible when its turn comes is passed over."""
-    stage = _Stage(_builder(geometry))
-    for action in actions:
-        stage.do(action)
-    return stage.builder
+    return side_by_side(geometry, [actions])
 
 
 def side_by_side(geometry: Geometry, sequences: Iterable[Iterable[Action]]) -> ScriptBuilder:
@@ -134,7 +128,7 @@ def side_by_side(geometry: Geometry, sequences: Iterable[Iterable[Action]]) -> S
     Each has its own zspages. Pages of all of them migrate at the end of a turn, one after the
     other, so that few batches have to end there.
     """
-    builder = _builder(geometry)
+    builder = ScriptBuilder(geometry, _PAGES)
     left = [(_Stage(builder), iter(sequence)) for sequence in sequences]
     while left:
         waiting = []
@@ -155,7 +149,7 @@ def resolve(geometry: Geometry, steps: Iterable[Step], number_from: int = 0) -> 
 
     Objects are numbered from ``number_from``.
     """
-    builder = _builder(geometry)
+    builder = ScriptBuilder(geometry, _PAGES)
     stage = _Stage(builder)
     actions: list[Action] = []
 
@@ -222,11 +216,11 @@ def _around(geometry: Geometry, class_index: int) -> list[int]:
 def generate(seed: int, number: int) -> list[Step]:
     """Return the steps of one sequence, the same ones for the same seed and number."""
     random = np.random.default_rng((seed, number))
-    what = random.integers(len(_STEPS), size=STEPS).tolist()
+    what = random.integers(len(_WHAT), size=STEPS).tolist()
     chosen = random.integers(1000, size=(STEPS, 2)).tolist()
     cpus = random.integers(2, size=STEPS).tolist()
     return [
-        (_STEPS[step], first, second, cpu)
+        (_WHAT[step], first, second, cpu)
         for step, (first, second), cpu in zip(what, chosen, cpus, strict=True)
     ]
 
