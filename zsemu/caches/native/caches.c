@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The native part of zsemu/caches, which zsemu/caches/native.py compiles. */
+/* The native part of zsemu/caches: native_structures.py has it compiled. */
 #include "caches.h"
 
 #include "model.c"		/* two levels of cache */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the native model of caches shares with Python: zsemu/caches/native.py
- * has the same fields in the same order, and a test compares the two.
+ * What the native model of caches shares with Python:
+ * zsemu/caches/native_structures.py has the same fields in the same order, and
+ * a test compares the two.
  */
 #ifndef ZSEMU_CACHES_H
 #define ZSEMU_CACHES_H
