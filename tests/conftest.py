@@ -16,6 +16,15 @@ from zsemu.runs import doctor
 _left_out: Counter[str] = Counter()
 
 
+def _replace_once(folder: Path, old: str, new: str) -> None:
+    """Replace a text that stands once in all files of a folder of native sources."""
+    texts = {path: path.read_text() for path in folder.iterdir()}
+    times = sum(text.count(old) for text in texts.values())
+    assert times == 1, f"native/ has {old!r} {times} times: plant it anew"
+    for path, text in texts.items():
+        path.write_text(text.replace(old, new))
+
+
 @pytest.fixture
 def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Change a copy of zsemu/guest/native/, which is then used instead: old text, new text."""
@@ -24,11 +33,7 @@ def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setattr(hooks, "SOURCES", copy)
 
     def change(old: str, new: str) -> None:
-        texts = {path: path.read_text() for path in copy.iterdir()}
-        times = sum(text.count(old) for text in texts.values())
-        assert times == 1, f"native/ has {old!r} {times} times: plant it anew"
-        for path, text in texts.items():
-            path.write_text(text.replace(old, new))
+        _replace_once(copy, old, new)
         hooks.library.cache_clear()
 
     yield change
@@ -43,11 +48,7 @@ def edit_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     shutil.copytree(hooks.SOURCES, shared)
 
     def change(old: str, new: str) -> None:
-        texts = {path: path.read_text() for path in copy.iterdir()}
-        times = sum(text.count(old) for text in texts.values())
-        assert times == 1, f"native/ has {old!r} {times} times: plant it anew"
-        for path, text in texts.items():
-            path.write_text(text.replace(old, new))
+        _replace_once(copy, old, new)
         monkeypatch.setattr(native_structures, "SOURCE", copy / "caches.c")
         native_structures.library.cache_clear()
 
