@@ -8,7 +8,7 @@ from zsemu.check.exhaustive import exhaustive
 from zsemu.check.findings import Failure, Result, firsts, in_order
 from zsemu.check.properties import Exhausted, exhaust
 from zsemu.check.sequences import search
-from zsemu.check.suites import Suite, applies, geometry_of
+from zsemu.check.suites import Suite, geometry_of
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import Strategy
@@ -46,7 +46,7 @@ def check(
     """
     page_shift = suite.page_size.bit_length() - 1
     result = Result(target_.name, strategy.name, suite.name)
-    if not applies(target_, strategy, suite):
+    if not strategy.runs_on(target_, suite.page_size):
         skipped = f"not on this architecture: its MMU has no pages of {suite.page_size >> 10} KiB"
         return replace(result, skipped=skipped)
     image = Image(build(target_, strategy, cc=cc, page_shift=page_shift), target_)

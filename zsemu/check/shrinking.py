@@ -16,7 +16,7 @@ from zsemu.check import sequences
 from zsemu.check.ddmin import Budget, smallest
 from zsemu.check.exhaustive import exhaustive
 from zsemu.check.findings import Failure, Result, firsts, in_order
-from zsemu.check.suites import Suite, applies, geometry_of
+from zsemu.check.suites import Suite, geometry_of
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
@@ -90,19 +90,19 @@ class _Shrinking:
         for number, case in enumerate(self._cases[:_CASES]):
             key = (one.target.name, number)
             if key not in self._again:
-                self._again[key] = self._run_again(case, one.target, one.suite)
+                self._again[key] = self._run_again(case, one.target)
             if violation := self._again[key]:
                 return [Failure(self._check, violation, case)]
         return []
 
-    def _run_again(self, case: list[str], target: Target, suite: Suite) -> Violation | None:
+    def _run_again(self, case: list[str], target: Target) -> Violation | None:
         """Return what fails the check if a case is run on an architecture."""
         try:
             builder = script_text.parse(case, target, "case")
         except ZsemuError:
             return None  # These size classes, or slots, are not there.
         size = builder.geometry.page_size
-        if not applies(target, self._strategy, replace(suite, page_size=size)):
+        if not self._strategy.runs_on(target, size):
             return None
         return firsts(self._violations(self._image(target, size), builder)).get(self._check)
 

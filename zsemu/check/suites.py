@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.guest.strategies import PROMISES, Strategy
+from zsemu.guest.strategies import PROMISES
 from zsemu.guest.targets import Target
 from zsemu.replay import violations
 from zsemu.replay.placed_trace import PAGE_ORDERS
@@ -89,9 +89,3 @@ def geometry_of(target_: Target, suite: Suite) -> Geometry:
         word_bits=target_.word_bits,
         physical_bits=target_.physical_bits,
     )
-
-
-def applies(target_: Target, strategy: Strategy, suite: Suite) -> bool:
-    """Return whether the MMU has the pages that the strategy maps."""
-    page_sizes = [1 << shift for shift in target_.page_shifts]
-    return not strategy.needs_window or suite.page_size in page_sizes

@@ -54,7 +54,7 @@ def build(
     Example: zsemu kernel build linux-6.12 -o objects-16K --page-size 16384
     """
     from zsemu.guest import targets
-    from zsemu.kernel.make import has_pages, make
+    from zsemu.kernel.make import make
     from zsemu.kernel.target import kernel_target
 
     known = [kernel_target(name) for name in values(arch) or targets.names()]
@@ -62,7 +62,7 @@ def build(
         if config is not None:
             raise ZsemuError("--config says which pages there are: leave out --page-size")
         if not arch:
-            known = [one for one in known if has_pages(one, page_size)]
+            known = [one for one in known if page_size in one.target.page_sizes]
         if not known:
             raise ZsemuError(
                 f"no architecture has pages of {page_size} bytes: choose 4096, 16384 or 65536"

@@ -368,7 +368,7 @@ def strict(target: Target) -> str:
 
 
 def _sizes(target: Target) -> str:
-    return ", ".join(str(1 << shift >> 10) for shift in target.page_shifts) + " KiB"
+    return ", ".join(str(size >> 10) for size in target.page_sizes) + " KiB"
 
 
 PARTS: Final[dict[str, Callable[[Target], str]]] = {

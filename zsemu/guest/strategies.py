@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.targets import Target
 from zsemu.paths import ARCH
 
 PROMISES: Final = ("ro-clean", "neighbour-clean", "stateless", "no-leak")
@@ -77,6 +78,10 @@ class Strategy:
         text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
         code = _COMMENT.sub("", text)
         return "zs_set_pte" in code or "window" in code
+
+    def runs_on(self, target: Target, page_size: int) -> bool:
+        """Return whether a target's MMU has pages of this size, or the strategy maps none."""
+        return page_size in target.page_sizes or not self.needs_window
 
     @property
     def digest(self) -> str:

@@ -147,6 +147,11 @@ class Target:
         return unicorn_constant(self.registers + name.upper())
 
     @property
+    def page_sizes(self) -> tuple[int, ...]:
+        """Bytes of the pages that its MMU has."""
+        return tuple(1 << shift for shift in self.page_shifts)
+
+    @property
     def word(self) -> int:
         """Bytes of a machine word."""
         return self.word_bits // 8

@@ -104,8 +104,8 @@ def _page_shift(kernel: KernelObject, layouts: Layouts, lse: bool) -> int:
     Its largest size class is a page (ZS_MAX_ALLOC_SIZE). Making a pool touches no page, so that the
     guest may have others, and no ``struct page``, so that any address layout does.
     """
-    shifts = kernel.target.target.page_shifts
-    linked = link(kernel, max(shifts), lse=lse)
+    target = kernel.target.target
+    linked = link(kernel, max(target.page_shifts), lse=lse)
     memory = KernelMemory(linked, layouts, kernel.target.layouts[0], _PROBE)
     machine = Machine(memory)
     try:
@@ -116,10 +116,10 @@ def _page_shift(kernel: KernelObject, layouts: Layouts, lse: bool) -> int:
     if wrong := complaint(memory) or ("" if memory.state["pool"][0] else "gets none"):
         raise ZsemuError(f"{kernel.path}: it does not run: when it makes a pool, it {wrong}")
     largest = max((size for size, _, _ in classes(memory)), default=0)
-    if largest not in (1 << shift for shift in shifts):
+    if largest not in target.page_sizes:
         raise ZsemuError(
-            f"{kernel.path}: its largest size class has {largest} bytes, and {memory.target.name}"
-            f" has pages of {', '.join(str(1 << shift) for shift in shifts)}"
+            f"{kernel.path}: its largest size class has {largest} bytes, and {target.name} has"
+            f" pages of {', '.join(map(str, target.page_sizes))}"
         )
     return largest.bit_length() - 1
 

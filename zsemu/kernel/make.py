@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.targets import Target
 from zsemu.kernel.target import KernelTarget
 
 OPTIONS: Final = (
@@ -85,17 +86,12 @@ def _cross(target: KernelTarget) -> str:
     return cross
 
 
-def has_pages(target: KernelTarget, page_size: int) -> bool:
-    """Return whether kernels of an architecture can have pages of so many bytes."""
-    return page_size in (1 << shift for shift in target.target.page_shifts)
-
-
-def _ensure_pages(target: KernelTarget, page_size: int | None) -> None:
-    if page_size is not None and not has_pages(target, page_size):
-        sizes = ", ".join(str(1 << shift) for shift in target.target.page_shifts)
+def _ensure_pages(target: Target, page_size: int | None) -> None:
+    if page_size is not None and page_size not in target.page_sizes:
+        sizes = ", ".join(map(str, target.page_sizes))
         raise ZsemuError(
-            f"{target.target.name} has no pages of {page_size} bytes, only of {sizes}: choose"
-            " another --arch or --page-size"
+            f"{target.name} has no pages of {page_size} bytes, only of {sizes}: choose another"
+            " --arch or --page-size"
         )
 
 
@@ -187,7 +183,7 @@ def make(
     ``page_size`` bytes, or something is missing or fails.
     """
     for target in targets:
-        _ensure_pages(target, page_size)
+        _ensure_pages(target.target, page_size)
     tree, output = tree.resolve(), output.resolve()
     version(tree)
     if config is not None and not config.is_file():

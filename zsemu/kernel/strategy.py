@@ -68,9 +68,9 @@ class KernelStrategy(Strategy):
 
     def page_size(self, arch: str) -> int:
         """Return the bytes of a page of the kernel that the object of an architecture is of."""
-        shifts = targets.target(arch).page_shifts
+        sizes = targets.target(arch).page_sizes
         # Where the MMU has pages of one size only, nothing must be run to know it.
-        return 1 << shifts[0] if len(shifts) == 1 else self.facts(arch).geometry.page_size
+        return sizes[0] if len(sizes) == 1 else self.facts(arch).geometry.page_size
 
     def facts(self, arch: str) -> KernelFacts:
         """Link the object of an architecture, and run it to find out what must be known of it."""

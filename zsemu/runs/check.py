@@ -9,7 +9,7 @@ from zsemu.check.findings import Failure, Findings, Properties, Request, Result
 from zsemu.check.properties import Exhausted, Property, measure
 from zsemu.check.run_suite import check, exhaust_suite
 from zsemu.check.shrinking import Failed, complete, shrink
-from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, applies, geometry_of
+from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, geometry_of
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.hooks import build_library
@@ -111,7 +111,7 @@ def _images(request: Request, cells: Iterable[_Cell]) -> dict[str, tuple[str, st
     """Return what is to be built; the user's own first, which may not compile."""
     images = set()
     for arch, name, suite in cells:
-        if not suite or applies(target(arch), request.strategies[name], suite):
+        if not suite or request.strategies[name].runs_on(target(arch), suite.page_size):
             images.add((arch, name, suite.page_size if suite else 4096))
     ordered = sorted(images, key=lambda image: (not request.strategies[image[1]].own, image))
     return {f"{arch} {name} {size >> 10} KiB": (arch, name, size) for arch, name, size in ordered}

@@ -126,7 +126,7 @@ def _archs(strategies: dict[str, Strategy], page_size: int) -> tuple[str, ...]:
     found = tuple(
         arch
         for arch in every
-        if all(has_pages(target(arch), one, page_size) for one in strategies.values())
+        if all(one.runs_on(target(arch), page_size) for one in strategies.values())
     )
     found = found or every
     for name, one in strategies.items():
@@ -161,16 +161,11 @@ def check(request: Request) -> None:
                         f"{name} is a kernel's object, for which caches are not modelled: leave out"
                         " the object or --cache"
                     )
-            if not has_pages(one, strategy, request.page_size):
+            if not strategy.runs_on(one, request.page_size):
                 raise ZsemuError(
                     f"{name} maps pages, and {arch} has no pages of {request.page_size} bytes:"
                     " leave out one of the two with --arch or --strategy"
                 )
-
-
-def has_pages(target: Target, strategy: Strategy, page_size: int) -> bool:
-    """Return whether a target's MMU has pages of this size, or the strategy maps none."""
-    return page_size in (1 << shift for shift in target.page_shifts) or not strategy.needs_window
 
 
 def provenance(request: Request) -> Provenance:

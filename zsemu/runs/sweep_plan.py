@@ -17,7 +17,7 @@ from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
 from zsemu.kernel.strategy import KernelStrategy
 from zsemu.runs.cell_store import Key, identify
-from zsemu.runs.request import Request, check, has_pages, provenance, warnings
+from zsemu.runs.request import Request, check, provenance, warnings
 from zsemu.traces.file import TraceFile
 from zsemu.zsmalloc.geometry import NAMES, PAGE_SIZES
 
@@ -177,7 +177,7 @@ def _impossible(request: Request, arch: str, name: str, longest: int) -> str | N
             return f"{name} has no object of these"
         if request.page_size != (mine := strategy.page_size(arch)):
             return f"{name} is of a kernel with pages of {mine} bytes"
-    if not has_pages(one, strategy, request.page_size):
+    if not strategy.runs_on(one, request.page_size):
         return f"{name} maps pages, and these have none of {request.page_size} bytes"
     if longest > request.page_size:
         return f"objects of up to {longest} bytes do not fit pages of {request.page_size}"
