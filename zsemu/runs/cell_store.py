@@ -24,6 +24,7 @@ import unicorn
 import zsemu
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import image_digest
+from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
 from zsemu.kernel.link import image_digest as kernel_image_digest
 from zsemu.kernel.strategy import KernelStrategy
@@ -74,7 +75,13 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
         "caches": str(request.caches or ""),
         "version of the compiler": made_by.compilers[arch].version,
         "flags": " ".join(made_by.compilers[arch].flags),
-        "image": _image(request, arch, name),
+        "image": image_of(
+            request.strategies[name],
+            arch,
+            page_shift=request.page_shift,
+            cc=request.cc,
+            optimisation=request.optimisation,
+        ),
         "target.toml": hashlib.sha256((ARCH / arch / "target.toml").read_bytes()).hexdigest(),
         "trace": f"{request.trace.name} {trace_digest}",
         "version of zsemu": zsemu.__version__,
@@ -85,16 +92,14 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
     }
 
 
-def _image(request: Request, arch: str, name: str) -> str:
-    strategy = request.strategies[name]
+def image_of(
+    strategy: Strategy, arch: str, *, page_shift: int, cc: str, optimisation: str = "O2"
+) -> str:
+    """Return the digest of the image of a strategy, or of a kernel's object."""
     if isinstance(strategy, KernelStrategy):
-        return kernel_image_digest(strategy.object(arch), request.page_shift, lse=strategy.lse)
+        return kernel_image_digest(strategy.object(arch), page_shift, lse=strategy.lse)
     return image_digest(
-        target(arch),
-        strategy,
-        cc=request.cc,
-        page_shift=request.page_shift,
-        optimisation=request.optimisation,
+        target(arch), strategy, cc=cc, page_shift=page_shift, optimisation=optimisation
     )
 
 

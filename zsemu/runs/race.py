@@ -14,10 +14,9 @@ from pathlib import Path
 import unicorn
 
 from zsemu.errors import ZsemuError
-from zsemu.guest.compiler import cache_folder, image_digest
+from zsemu.guest.compiler import cache_folder
 from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
-from zsemu.kernel.link import image_digest as kernel_image_digest
 from zsemu.kernel.strategy import KernelStrategy
 from zsemu.paths import replacing
 from zsemu.race import machine
@@ -26,7 +25,7 @@ from zsemu.race.explore import Bench
 from zsemu.race.findings import Findings, Request, Result, SceneResult, merged
 from zsemu.race.kernel_bench import KernelBench
 from zsemu.results.document import parse
-from zsemu.runs.cell_store import sources_digest
+from zsemu.runs.cell_store import image_of, sources_digest
 from zsemu.runs.pool import Pool, Report, Stages
 
 
@@ -85,16 +84,12 @@ def _run(request: Request, part: _Part, report: Report) -> _Done:
 # The store.
 
 
-def _image_digest(arch: str, strategy: Strategy, cc: str) -> str:
-    if isinstance(strategy, KernelStrategy):
-        page_shift = strategy.page_size(arch).bit_length() - 1
-        return kernel_image_digest(strategy.object(arch), page_shift, lse=strategy.lse)
-    return image_digest(target(arch), strategy, cc=cc)
-
-
 def _path(request: Request, part: _Part) -> Path:
     """Return the file of what a part finds, named after all that it depends on."""
-    image = _image_digest(part.arch, request.strategies[part.strategy], request.cc)
+    strategy, size = request.strategies[part.strategy], 4096
+    if isinstance(strategy, KernelStrategy):
+        size = strategy.page_size(part.arch)
+    image = image_of(strategy, part.arch, page_shift=size.bit_length() - 1, cc=request.cc)
     key = [image, sources_digest(), unicorn.__version__, repr(request.wanted), *part.scenes]
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()
     return cache_folder("race") / f"{part.arch}-{part.strategy}-{digest[:24]}.json"
