@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the scenes of a strategy in every schedule within bounds."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.errors import ZsemuError
 from zsemu.guest import debug_lines
 from zsemu.guest.image import Image
 from zsemu.guest.memory import Memory
-from zsemu.race.exploration import explore
-from zsemu.race.findings import Failure, SceneResult, Wanted
+from zsemu.race.exploration import SceneBench, explore
+from zsemu.race.findings import SceneResult, Wanted
 from zsemu.race.machine import TwoCpus
 from zsemu.race.pairs import MODES, PAIRS
 from zsemu.race.scene import (
@@ -48,7 +46,7 @@ def scenes(geometry: Geometry, *, settles: bool) -> list[Scene]:
     ]
 
 
-class Bench:
+class Bench(SceneBench[Scene]):
     """A strategy's image on two CPUs, in which one scene after the other is set."""
 
     def __init__(self, image: Image, geometry: Geometry) -> None:
@@ -61,13 +59,6 @@ class Bench:
         """Return all scenes of the strategy."""
         return scenes(self.geometry, settles=self.settles)
 
-    def scene(self, name: str) -> Scene:
-        """Return the scene of a name; ZsemuError if there is none."""
-        for one in self.scenes():
-            if one.name == name:
-                return one
-        raise ZsemuError(f"no scene {name!r}; zsemu race names the scene of each schedule")
-
     def set(self, scene: Scene) -> "Set":
         """Set a scene."""
         made = script(self.geometry, scene, settles=self.settles)
@@ -77,20 +68,6 @@ class Bench:
             other = script(self.geometry, scene, settles=self.settles, swapped=True)
             swapped = swapped_contents(made, batch, other)
         return Set(self, scene, made, batch, Judge(self.cpus, made, batch, swapped))
-
-    def replay(
-        self, scene: str, chosen: Schedule
-    ) -> tuple[Violation | None, int, NDArray[np.void]]:
-        """Run one schedule of a scene, as the scene that is set does."""
-        return self.set(self.scene(scene)).replay(chosen)
-
-    def run(self, names: Collection[str], wanted: Wanted) -> list[SceneResult]:
-        """Run the scenes of some names in every schedule that is wanted."""
-        return [self.explore(one, wanted) for one in self.scenes() if one.name in names]
-
-    def explore(self, scene: Scene, wanted: Wanted) -> SceneResult:
-        """Run a scene in every schedule that is wanted."""
-        return self.set(scene).explore(wanted)
 
 
 @dataclass(frozen=True)
@@ -104,24 +81,16 @@ class Set:
     judge: Judge
 
     def explore(self, wanted: Wanted) -> SceneResult:
-        """Run all schedules wanted, with the fewest preemptions first, up to one that fails."""
+        """Run all schedules wanted, as SetScene does."""
         scene, explored = self.scene, explore(self.bench.cpus, self.judge, wanted)
-        failure, alone = None, False
-        if found := explored.failed:
-            alone = scene.pair.lockable and not found.schedule.preemptions
-            violation = self.violation(self.judge.finding(found.verdict))
-            failure = Failure(scene.name, str(found.schedule), violation)
-        return explored.result(
-            SceneResult(
-                scene=scene.name,
-                group=scene.pair.group,
-                lockable=scene.pair.lockable,
-                excluded=self.made.lock,
-                torn=self._torn(explored.searched),
-                failure=failure,
-                alone=alone,
-            )
+        told = SceneResult(
+            scene=scene.name,
+            group=scene.pair.group,
+            lockable=scene.pair.lockable,
+            excluded=self.made.lock,
+            torn=self._torn(explored.searched),
         )
+        return explored.result(told, lambda verdict: self.violation(self.judge.finding(verdict)))
 
     def _torn(self, searched: Searched) -> str:
         found = [
@@ -135,10 +104,7 @@ class Set:
         return str(simple.schedule) if simple else ""
 
     def replay(self, chosen: Schedule) -> tuple[Violation | None, int, NDArray[np.void]]:
-        """Run one schedule; return what is wrong in the end, where in RAM, and all accesses.
-
-        The offset in RAM is that of the first wrong byte, -1 if there is none; dtype STEP.
-        """
+        """Run one schedule, as SetScene does."""
         verdict, steps = self.bench.cpus.replay(chosen, self.judge)
         if not verdict:
             return None, -1, steps

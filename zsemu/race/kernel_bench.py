@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the scenes of a kernel's own object in every schedule within bounds."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,13 +16,13 @@ from zsemu.kernel.facts import KernelFacts, complaint
 from zsemu.kernel.guest import Kind
 from zsemu.kernel.memory import KernelMemory, KernelSizes
 from zsemu.race import kernel_scenes
-from zsemu.race.exploration import explore
-from zsemu.race.findings import Failure, SceneResult, Wanted
+from zsemu.race.exploration import SceneBench, explore
+from zsemu.race.findings import SceneResult, Wanted
 from zsemu.race.kernel_scenes import SCENES, KernelScene, KernelScript
 from zsemu.race.kernel_verdict import Empty, KernelJudge
 from zsemu.race.locks import NEVER
 from zsemu.race.machine import TwoCpus
-from zsemu.race.schedule import Schedule
+from zsemu.race.schedule import READER, Schedule
 from zsemu.race.searched import Rules
 from zsemu.replay.oracle import Versions
 from zsemu.replay.violations import Violation
@@ -36,7 +35,7 @@ _BUDGET: Final = 1 << 18
 """instructions that a CPU may execute in one block; setting a scene is one"""
 
 
-class KernelBench:
+class KernelBench(SceneBench[KernelScene]):
     """A kernel's object on two CPUs, in which one scene after the other is set."""
 
     def __init__(self, facts: KernelFacts) -> None:
@@ -66,13 +65,6 @@ class KernelBench:
             lacks.add("migration")
         return tuple(one for one in SCENES if lacks.isdisjoint((one.a.group, one.b.group)))
 
-    def scene(self, name: str) -> KernelScene:
-        """Return the scene of a name; ZsemuError if there is none."""
-        for one in self.scenes():
-            if one.name == name:
-                return one
-        raise ZsemuError(f"no scene {name!r}; zsemu race names the scene of each schedule")
-
     def set(self, scene: KernelScene) -> "KernelSet":
         """Set a scene; ZsemuError if the kernel does not even get there."""
         cpus, memory = self.cpus, self.cpus.memory
@@ -92,24 +84,10 @@ class KernelBench:
                 ops["handle"][row] = log[zspage * pages + page]
         cpus.begin(0, made.parts.a, made.parts.b, (0, 0))
         cpus.begin(1, made.parts.b, made.parts.reader, (0, 0))
-        cpus.batch(kernel_scenes.READER, made.parts.reader, made.parts.end)
+        cpus.batch(READER, made.parts.reader, made.parts.end)
         cpus.ready(Rules())
         judge = KernelJudge(self.facts, cpus, made, ops, buffers, words, self._empty)
         return KernelSet(self, scene, made, judge)
-
-    def replay(
-        self, scene: str, chosen: Schedule
-    ) -> tuple[Violation | None, int, NDArray[np.void]]:
-        """Run one schedule of a scene, as the scene that is set does."""
-        return self.set(self.scene(scene)).replay(chosen)
-
-    def run(self, names: Collection[str], wanted: Wanted) -> list[SceneResult]:
-        """Run the scenes of some names in every schedule that is wanted."""
-        return [self.explore(one, wanted) for one in self.scenes() if one.name in names]
-
-    def explore(self, scene: KernelScene, wanted: Wanted) -> SceneResult:
-        """Run a scene in every schedule that is wanted."""
-        return self.set(scene).explore(wanted)
 
 
 def _pass_over(memory: KernelMemory, one: int) -> None:
@@ -148,29 +126,13 @@ class KernelSet:
     judge: KernelJudge
 
     def explore(self, wanted: Wanted) -> SceneResult:
-        """Run all schedules wanted, with the fewest preemptions first, up to one that fails."""
+        """Run all schedules wanted, as SetScene does."""
         scene, explored = self.scene, explore(self.bench.cpus, self.judge, wanted)
-        failure, alone = None, False
-        if found := explored.failed:
-            alone = not found.schedule.preemptions
-            violation = self.judge.violation(found.verdict)
-            failure = Failure(scene.name, str(found.schedule), violation)
-        return explored.result(
-            SceneResult(
-                scene=scene.name,
-                group=scene.group,
-                lockable=True,
-                excluded=NEVER,
-                failure=failure,
-                alone=alone,
-            )
-        )
+        told = SceneResult(scene=scene.name, group=scene.group, lockable=True, excluded=NEVER)
+        return explored.result(told, self.judge.violation)
 
     def replay(self, chosen: Schedule) -> tuple[Violation | None, int, NDArray[np.void]]:
-        """Run one schedule; return what is wrong in the end, where in RAM, and all accesses.
-
-        The offset in RAM is that of the first wrong byte, -1 if there is none; dtype STEP.
-        """
+        """Run one schedule, as SetScene does."""
         verdict, steps = self.bench.cpus.replay(chosen, self.judge)
         if not verdict:
             return None, -1, steps

@@ -16,10 +16,8 @@ from zsemu.errors import ZsemuError
 from zsemu.kernel.guest import Kind
 from zsemu.kernel.operations import Operations
 from zsemu.race.parts import Parts
+from zsemu.race.schedule import READER
 from zsemu.zsmalloc.geometry import Geometry
-
-READER: Final = 2
-"""the CPU on which the host looks afterwards"""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from zsemu.race.native_structures import (
     NativeCpu,
     NativeRace,
 )
-from zsemu.race.schedule import Schedule
+from zsemu.race.schedule import READER, Schedule
 from zsemu.race.searched import LIMIT, Bounds, Outcome, Rules, Searched
 
 M = TypeVar("M", Memory, KernelMemory)
@@ -56,8 +56,6 @@ BUDGET: Final = 1 << 16
 _STATES: Final = 1 << 20
 """states that an exhaustive search can tell apart"""
 _STEPS: Final = 1 << 16
-READER: Final = 2
-"""the CPU whose area and buffer the host uses to look at the end of a schedule"""
 
 _UNICORN: Final = {
     "emu_start": "uc_emu_start",

@@ -21,7 +21,7 @@ _MAP_MODES: Final = {
     Operation.WRITE: Mode.WO,
     Operation.UPDATE: Mode.RW,
 }
-A, B, READER = range(3)
+A, B = range(2)
 """the CPUs, and whose area the host has"""
 
 

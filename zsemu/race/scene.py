@@ -16,8 +16,9 @@ from zsemu.guest.memory import Memory, Sizes
 from zsemu.guest.structures import Flag
 from zsemu.race import locks
 from zsemu.race.machine import TwoCpus
-from zsemu.race.pairs import READER, Pair, Stage, map_on
+from zsemu.race.pairs import Pair, Stage, map_on
 from zsemu.race.parts import Parts
+from zsemu.race.schedule import READER
 from zsemu.race.searched import Rules
 from zsemu.race.shapes import Shape
 from zsemu.replay.batch import Batch, BatchWriter

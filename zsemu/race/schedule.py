@@ -15,6 +15,8 @@ from zsemu.race.native_structures import MAX_BLOCKS, TO_END
 
 CPUS: Final = "AB"
 """what the two CPUs are called"""
+READER: Final = len(CPUS)
+"""the CPU whose area and buffer the host uses to look at the end of a schedule"""
 _BLOCK: Final = re.compile(r"([AB])(\d*)")
 
 

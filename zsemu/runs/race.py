@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import unicorn
 
@@ -21,9 +22,8 @@ from zsemu.kernel.strategy import KernelStrategy
 from zsemu.paths import replacing
 from zsemu.race import machine
 from zsemu.race.benches import bench
-from zsemu.race.explore import Bench
+from zsemu.race.exploration import SceneBench
 from zsemu.race.findings import Findings, Request, Result, SceneResult, merged
-from zsemu.race.kernel_bench import KernelBench
 from zsemu.results.document import parse
 from zsemu.runs.cell_store import image_of, sources_digest
 from zsemu.runs.pool import Pool, Report, Stages
@@ -52,7 +52,7 @@ class _Done:
 
 
 @lru_cache(maxsize=1)
-def _bench(arch: str, strategy: Strategy, cc: str) -> Bench | KernelBench:
+def _bench(arch: str, strategy: Strategy, cc: str) -> SceneBench[Any]:
     """Return a strategy on two CPUs; a worker does all its parts one after the other."""
     return bench(target(arch), strategy, cc)
 
