@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Write the records of operations, and the callers' buffers, into a kernel's guest memory."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.guest.structures import Mode
 from zsemu.kernel.memory import KernelMemory
 from zsemu.kernel.operations import Operations
 from zsemu.replay import oracle
-
-_MODES: Final = np.array([Mode.RW, Mode.RW, Mode.RO, Mode.WO, Mode.RW], np.uint8)
+from zsemu.replay.batch import MODES, buffer_offsets
 
 
 def write(
@@ -26,13 +22,13 @@ def write(
     buffers = oracle.arena(operation, batch.number.astype(np.uint32), batch.length, history)
     words = memory.view(memory.arena, np.dtype(np.uint64), len(buffers.after))
     words[:] = buffers.before
-    second = np.zeros(len(buffers.owner), bool)
-    second[1:] = buffers.owner[1:] == buffers.owner[:-1]
     ops = memory.view(memory.ops, memory.types.op, len(batch))
     ops[:] = np.zeros(1, memory.types.op)[0]
-    ops["kind"], ops["mode"] = operation, _MODES[operation]
+    ops["kind"], ops["mode"] = operation, MODES[operation]
     ops["cpu"], ops["object"], ops["length"] = batch.cpu, batch.object, batch.length
-    start = (buffers.start * 8).astype(np.uint64) + np.uint64(memory.virtual(memory.arena))
-    ops["caller"][buffers.owner[~second]] = start[~second]
-    ops["update"][buffers.owner[second]] = start[second]
+    start = np.uint64(memory.virtual(0))
+    offsets = buffer_offsets(len(batch), buffers, memory.arena)
+    for name, offset in zip(("caller", "update"), offsets, strict=True):
+        there = offset > 0
+        ops[name][there] = start + offset[there].astype(np.uint64)
     return ops, buffers, words

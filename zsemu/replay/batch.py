@@ -176,7 +176,7 @@ class BatchWriter:
     ) -> NDArray[np.void]:
         """Write a ``struct zs_op`` for each operation, and return them in place, shape (n,)."""
         memory, placed = self._memory, part.placed
-        caller, update = _buffer_offsets(len(rows), buffers, memory.arena)
+        caller, update = buffer_offsets(len(rows), buffers, memory.arena)
         zspage = self.zspages.descriptors(placed.zspage[rows])
         ops = memory.view(memory.ops, memory.types.op, len(rows))
         ops["kind"] = operation
@@ -273,7 +273,7 @@ def _looks(ops: NDArray[np.void], *, readback: bool) -> NDArray[np.bool_]:
     return looks
 
 
-def _buffer_offsets(
+def buffer_offsets(
     operations: int, buffers: Arena, start: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where each operation's first and second buffer lie in RAM, 0 for none; (n,) each.
