@@ -10,12 +10,16 @@ from typing import Final
 
 from zsemu.counts import NOT_CYCLES, PHASES
 from zsemu.reports.break_even import COUNTS, INVALIDATES, of_cell, scopes, unit, windows
-from zsemu.reports.glance_text import Cell, Glance, blocks, integrity_lines, markdown_blocks
+from zsemu.reports.glance_text import (
+    Cell,
+    Glance,
+    integrity_lines,
+    tables_markdown,
+    tables_text,
+)
 from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import CLOCKS, INVALIDATE_COSTS
-from zsemu.reports.markdown import escaped
 from zsemu.reports.matrix import SCOPE_NAMES, Matrix
-from zsemu.reports.notes import MOST, heading, wrapped
 from zsemu.reports.reproduce import provenance_in_short
 from zsemu.reports.words import listed, span
 from zsemu.results.limits import BYTES
@@ -155,21 +159,13 @@ def _made_by(matrix: Matrix, *, more: bool) -> list[str]:
 
 def text(matrix: Matrix, *, width: int, details: bool) -> str:
     """Return the tables and what stands around them, as text."""
-    lines = [wrapped([heading(matrix.document)], width), ""]
     shown = list(_shown(matrix, details=details))
-    for one in shown:
-        lines += [one.title, *blocks(one, width)]
-    below = wrapped(_below(matrix, details=details), width)
-    made = wrapped(_made_by(matrix, more=bool(shown) and not details), width, most=MOST)
-    return "\n".join([*lines, below, made, ""])
+    made_by = _made_by(matrix, more=bool(shown) and not details)
+    return tables_text(matrix, shown, _below(matrix, details=details), made_by, width)
 
 
 def markdown(matrix: Matrix, *, details: bool) -> str:
     """Return what text() does as GitHub's Markdown."""
-    lines = [escaped(heading(matrix.document)), ""]
     shown = list(_shown(matrix, details=details))
-    for one in shown:
-        lines += [*markdown_blocks(one), ""]
-    made = _made_by(matrix, more=bool(shown) and not details)
-    below = [*_below(matrix, details=details), *made]
-    return "\n".join([*lines, *(f"- {escaped(line)}" for line in below), ""])
+    made_by = _made_by(matrix, more=bool(shown) and not details)
+    return tables_markdown(matrix, shown, _below(matrix, details=details), made_by)

@@ -5,10 +5,14 @@ from typing import Final
 
 from zsemu.counts import NOT_CYCLES
 from zsemu.reports.cache_tables import L1, L2, MODEL
-from zsemu.reports.glance_text import Cell, Glance, blocks, integrity_lines, markdown_blocks
-from zsemu.reports.markdown import escaped
+from zsemu.reports.glance_text import (
+    Cell,
+    Glance,
+    integrity_lines,
+    tables_markdown,
+    tables_text,
+)
 from zsemu.reports.matrix import SCOPE_NAMES, WHOLE, Matrix, Measure
-from zsemu.reports.notes import MOST, heading, wrapped
 from zsemu.reports.reproduce import provenance_in_short
 
 NOTES: Final = (
@@ -62,17 +66,9 @@ def _made_by(matrix: Matrix) -> list[str]:
 
 def text(matrix: Matrix, *, width: int) -> str:
     """Return the tables and what stands around them, as text."""
-    lines = [wrapped([heading(matrix.document)], width), ""]
-    for one in tables(matrix):
-        lines += [one.title, *blocks(one, width)]
-    below = wrapped(_below(matrix, "*"), width)
-    return "\n".join([*lines, below, wrapped(_made_by(matrix), width, most=MOST), ""])
+    return tables_text(matrix, tables(matrix), _below(matrix, "*"), _made_by(matrix), width)
 
 
 def markdown(matrix: Matrix) -> str:
     """Return what text() does as GitHub's Markdown."""
-    lines = [escaped(heading(matrix.document)), ""]
-    for one in tables(matrix):
-        lines += [*markdown_blocks(one), ""]
-    below = [*_below(matrix, "bold"), *_made_by(matrix)]
-    return "\n".join([*lines, *(f"- {escaped(line)}" for line in below), ""])
+    return tables_markdown(matrix, tables(matrix), _below(matrix, "bold"), _made_by(matrix))

@@ -5,7 +5,7 @@ Below the table stands what its figures are, what is not intact, what made them,
 more. While all cells are intact, all of it fits a terminal of 24 lines and 80 columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -147,6 +147,20 @@ def text(matrix: Matrix, *, count: str, width: int) -> str:
     )
 
 
+def tables_text(
+    matrix: Matrix,
+    shown: Iterable[Glance],
+    below: Sequence[str],
+    made_by: Sequence[str],
+    width: int,
+) -> str:
+    """Return tables and what stands around them: sentences below, and what made the figures."""
+    lines = [wrapped([heading(matrix.document)], width), ""]
+    for one in shown:
+        lines += [one.title, *blocks(one, width)]
+    return "\n".join([*lines, wrapped(below, width), wrapped(made_by, width, most=MOST), ""])
+
+
 def blocks(shown: Glance, width: int) -> Iterator[str]:
     """Yield the lines of the table, with as many architectures side by side as fit."""
     labels = ["", "strategy", *shown.rows]
@@ -200,6 +214,16 @@ def markdown_glance(matrix: Matrix, count: str) -> list[str]:
     shown = glance(matrix, count)
     below = [*integrity_lines(matrix), *_definitions(matrix, shown, count, "bold")]
     return [*markdown_blocks(shown), "", *(f"- {escaped(line)}" for line in below)]
+
+
+def tables_markdown(
+    matrix: Matrix, shown: Iterable[Glance], below: Sequence[str], made_by: Sequence[str]
+) -> str:
+    """Return what tables_text() does as GitHub's Markdown."""
+    lines = [escaped(heading(matrix.document)), ""]
+    for one in shown:
+        lines += [*markdown_blocks(one), ""]
+    return "\n".join([*lines, *(f"- {escaped(line)}" for line in (*below, *made_by)), ""])
 
 
 def markdown_blocks(shown: Glance) -> list[str]:
