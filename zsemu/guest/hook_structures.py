@@ -85,12 +85,16 @@ class NativeImage(ctypes.Structure):
     """``struct image``: the code that runs."""
 
     _fields_ = (
-        *_words("text text_size driver driver_end"),
-        ("entry", _u64 * len(ENTRIES)),
-        *_words("word_bits"),
+        *_words("text text_size word_bits"),
         *_pointers("kind class operand displacement"),
         *_words("operand_shift"),
     )
+
+
+class NativeEntries(ctypes.Structure):
+    """``struct entries``: where the driver's own code lies, and what it calls."""
+
+    _fields_ = (*_words("driver driver_end"), ("entry", _u64 * len(ENTRIES)))
 
 
 class NativeMemory(ctypes.Structure):
@@ -100,7 +104,7 @@ class NativeMemory(ctypes.Structure):
         *_pointers("ram"),
         *_words("start size page_shift"),
         *_pointers("region owner index"),
-        *_words("zspages ops op_size data data_size buffers stride"),
+        *_words("zspages ops op_size data data_size buffers stride leaf leaf_stride"),
     )
 
 
@@ -162,7 +166,7 @@ class NativeTranslations(ctypes.Structure):
     """``struct translations``: the page table of the windows."""
 
     _fields_ = (
-        *_words("leaf pte_size pte_present window window_ptes mmu_shift strict pte_pc"),
+        *_words("pte_size pte_present window window_ptes mmu_shift strict pte_pc"),
         *_pointers("read_register control"),
         ("served", ctypes.c_uint8 * _LEAF),
         ("stored", ctypes.c_uint8 * _LEAF),
@@ -180,6 +184,7 @@ class NativeHooks(ctypes.Structure):
 
     _fields_ = (
         ("image", NativeImage),
+        ("entries", NativeEntries),
         ("memory", NativeMemory),
         ("run", NativeRun),
         ("profile", NativeProfile),

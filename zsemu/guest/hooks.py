@@ -24,7 +24,9 @@ from zsemu.guest.hook_structures import (
     ENTRIES,
     FINDING,
     PROMISE,
+    NativeEntries,
     NativeHooks,
+    NativeMemory,
 )
 from zsemu.guest.image import Image
 from zsemu.guest.memory import RAM_BASE, Memory
@@ -49,6 +51,26 @@ def library() -> ctypes.CDLL:
 def build_library() -> None:
     """Compile the callbacks if need be: once, before many processes want them."""
     library()
+
+
+def describe_entries(native: NativeEntries, image: Image) -> None:
+    """Say where the driver's own code lies, and what it calls."""
+    native.driver = image.address("zs_driver_start")
+    native.driver_end = image.address("zs_driver_end")
+    for index, name in enumerate(ENTRIES):
+        # A strategy need not have zs_settle(): then nothing ever runs at that address.
+        native.entry[index] = image.symbols[name].address if name in image.symbols else 0
+
+
+def describe_places(native: NativeMemory, memory: Memory) -> None:
+    """Say where in RAM everything lies that operations may access; pointers are left as they are."""
+    native.start, native.size, native.page_shift = RAM_BASE, memory.size, memory.page_shift
+    native.zspages, native.ops = memory.zspages, memory.ops
+    native.op_size = memory.types.op.itemsize
+    native.data, native.data_size = memory.data
+    native.buffers, native.stride = memory.buffer, memory.area_stride
+    native.leaf = memory.window_leaf
+    native.leaf_stride = memory.WINDOW_PAGES * memory.target.pte_size
 
 
 class Place(NamedTuple):
@@ -90,12 +112,8 @@ class Hooks:
         native = self._native.image
         start, end = image.text
         native.text, native.text_size = start, end - start
-        native.driver = image.address("zs_driver_start")
-        native.driver_end = image.address("zs_driver_end")
         native.word_bits = image.target.word_bits
-        for index, name in enumerate(ENTRIES):
-            # A strategy need not have zs_settle(): then nothing ever runs at that address.
-            native.entry[index] = image.symbols[name].address if name in image.symbols else 0
+        describe_entries(self._native.entries, image)
 
     def _point(self, structure: ctypes.Structure, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of a native structure point at an array."""
@@ -139,14 +157,10 @@ class Hooks:
         self._point(layout, "region", memory.regions())
         self._point(layout, "owner", owner)
         self._point(layout, "index", index)
-        layout.start, layout.size, layout.page_shift = RAM_BASE, memory.size, memory.page_shift
-        layout.zspages, layout.ops = memory.zspages, memory.ops
-        layout.op_size = memory.types.op.itemsize
-        layout.data, layout.data_size = memory.data
-        layout.buffers, layout.stride = memory.buffer, memory.area_stride
+        describe_places(layout, memory)
 
         table = native.translations
-        table.leaf, table.window = memory.window_leaf, target.window
+        table.window = target.window
         table.pte_size, table.pte_present = target.pte_size, target.pte_present
         table.window_ptes, table.mmu_shift = memory.WINDOW_PAGES, memory.mmu_shift
 
@@ -192,7 +206,7 @@ class Hooks:
     def attach_all_blocks(self, uc: unicorn.Uc) -> None:
         """Count hits of all blocks, the driver's included, as if one endless phase had them all."""
         native = self._native
-        native.image.driver = native.image.driver_end = 0
+        native.entries.driver = native.entries.driver_end = 0
         native.run.phase, native.run.budget = 0, _NOWHERE
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
 

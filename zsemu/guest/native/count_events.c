@@ -91,7 +91,7 @@ static void count_entry(struct hooks *h, const struct access *a, uint32_t *row)
 
 	t->pte_pc = h->run.pc;
 	if (t->strict)
-		store_entry(t, a->offset - t->leaf, a->size, a->value);
+		store_entry(t, a->offset - h->memory.leaf, a->size, a->value);
 	if (pte != rows->last_pte || rows->pte_halves & half) {
 		row[PTE_STORES]++;
 		rows->pte_halves = 0;

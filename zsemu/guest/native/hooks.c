@@ -20,7 +20,6 @@
 #include "hooks.h"
 
 #include "findings.c"		/* what is wrong */
-#include "places.c"		/* what an operation may access where */
 #include "loads.c"		/* what it may load outside its slot */
 #include "judge.c"		/* the rest of what it may do, and promises */
 #include "tlb.c"		/* the windows' page table as a device */

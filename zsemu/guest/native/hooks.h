@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "findings.h"
+#include "phases.h"
+#include "places.h"
 #include "step.h"
-
-/* As zsemu/counts.py has them. DRIVER: no phase, the driver itself runs. */
-enum phase { SETTLE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
 
 /* The columns of a row, as zsemu/counts.py has them. */
 enum column {
@@ -38,13 +38,6 @@ enum column {
 	CLASS_BRANCH,
 	CLASS_SYSTEM,
 	REGIONS,
-};
-
-enum region {
-	POOL, BUFFER, CALLER, PAGETABLE, STATE, BATCH, STACK, CODE, OTHER,
-	NR_REGIONS,
-	/* Descriptors count as batch, and as state from ZSPAGE_WORDS on. */
-	ZSPAGE,
 };
 
 /* The columns behind the counts: what a promise may exclude. */
@@ -71,49 +64,14 @@ enum kind { PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB };
 /* Why a run was stopped: hooks.run.stopped. */
 enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY };
 
-/* What is found wrong by the hooks rather than by the host. */
-enum what {
-	STRAY, STRAY_LOAD, MISALIGNED, STALE,
-	/* Broken promises, which are looked for only where they were made. */
-	RO_CLEAN, NEIGHBOUR_CLEAN, STATELESS, NO_LEAK,
-	WHATS,
-};
-
 #define SCOPES		8	/* columns of the block histogram */
 #define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
-#define CALLS		4	/* that are remembered of a chain */
-#define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
-#define ZSPAGE_SIZE	512
-#define ZSPAGE_PFNS	64
-#define ZSPAGE_WORDS	256
 #define LINE_SHIFT	6
 #define LINE_BITS	13	/* a phase can touch 4 x 64 KiB, 4096 lines */
 #define LINES_MAX	((1 << LINE_BITS) - 512)
 #define FINDINGS	20
 #define SLOT_MAX	65536	/* the largest page, and so the largest slot */
 #define LEAF_MAX	65536	/* the largest page of page-table entries */
-
-/* What the host knows of an operation, by which its accesses are judged. */
-struct expected {
-	uint32_t scope;
-	uint32_t cpu;
-	int64_t zspage;		/* index of its descriptor */
-	uint64_t low, high;	/* bytes of the zspage that it may displace */
-	uint64_t caller;	/* caller's buffer: offset in RAM ... */
-	uint64_t length;	/* ... and length, that of the payload */
-	uint64_t given;		/* the buffer that the strategy was given, as long */
-	uint64_t header;	/* bytes before the payload */
-	uint64_t reads;		/* whether it is mapped read-only */
-	/* its slot: offsets in RAM of its one or two parts, and their sizes */
-	uint64_t part[2];
-	uint64_t bytes[2];
-};
-
-/* Something found wrong; what is one of enum what. */
-struct finding {
-	uint64_t what, operation, phase, pc, address, size, value;
-	uint64_t calls[CALLS];	/* where it was called from, the innermost first */
-};
 
 /* A cache line that the current operation has touched in its phase. */
 struct line {
@@ -125,8 +83,6 @@ struct line {
 /* The code that runs, as the host has read it. */
 struct image {
 	uint64_t text, text_size;	/* addresses of all code */
-	uint64_t driver, driver_end;	/* of the driver's own code */
-	uint64_t entry[ENTRIES];	/* what the driver calls, or 0 */
 	uint64_t word_bits;
 	/* by offset in the text */
 	const uint8_t *kind;		/* enum kind of the instruction */
@@ -134,21 +90,6 @@ struct image {
 	const uint16_t *operand;	/* of an invalidate: its register ... */
 	const int64_t *displacement;	/* ... and what is added to it ... */
 	uint64_t operand_shift;		/* ... after this left shift */
-};
-
-/* What lies where in guest RAM. Offsets are from the start of the RAM. */
-struct memory {
-	uint8_t *ram;
-	uint64_t start, size, page_shift;	/* start: physical address */
-	/* by page of RAM */
-	const uint8_t *region;
-	const int32_t *owner;		/* CPU, or zspage of a pool page */
-	const int32_t *index;		/* which page of its zspage it is */
-	uint64_t zspages;		/* offset of the descriptors */
-	uint64_t ops, op_size;		/* offset of the records, size of one */
-	uint64_t data, data_size;	/* the image's static data */
-	uint64_t buffers;		/* offset of CPU 0's buffer ... */
-	uint64_t stride;		/* ... and bytes to the next one's */
 };
 
 /* The run of a batch: its limits, and where it is. */
@@ -199,7 +140,6 @@ struct judgement {
 
 /* The page table of the per-CPU windows, which is a device if strict is set. */
 struct translations {
-	uint64_t leaf;			/* offset of the table in RAM */
 	uint64_t pte_size;
 	uint64_t pte_present;		/* mask: any of its bits is set */
 	uint64_t window;		/* virtual address of the first entry */
@@ -231,6 +171,7 @@ struct sequence {
 
 struct hooks {
 	struct image image;
+	struct entries entries;
 	struct memory memory;
 	struct run run;
 	struct profile profile;
@@ -239,16 +180,6 @@ struct hooks {
 	struct judgement judgement;
 	struct translations translations;
 	struct sequence sequence;
-};
-
-/* An access to memory as counts and judgement take it. */
-struct access {
-	uint64_t address;		/* physical */
-	uint64_t offset;		/* in RAM */
-	uint64_t size;
-	uint64_t value;			/* that is stored */
-	int store;			/* 0: a load, 1: a store */
-	int region;
 };
 
 static uint32_t *row_of(const struct hooks *h)

@@ -37,7 +37,7 @@ static uint64_t changed_bytes(const struct hooks *h, const struct expected *e)
 static uint64_t words_left(const struct hooks *h, const struct expected *e)
 {
 	const struct translations *t = &h->translations;
-	const uint8_t *table = t->strict ? t->stored : h->memory.ram + t->leaf;
+	const uint8_t *table = t->strict ? t->stored : h->memory.ram + h->memory.leaf;
 	const uint8_t *words = h->memory.ram + h->memory.zspages +
 			       e->zspage * ZSPAGE_SIZE + ZSPAGE_WORDS;
 	uint64_t word = h->image.word_bits / 8, first = e->cpu * t->window_ptes;
@@ -93,7 +93,7 @@ static void judge_store(struct hooks *h, const struct expected *e,
 	uint64_t pc = h->run.pc;
 
 	watch(h, a);
-	if (!allowed(h, e, a))
+	if (!allowed(&h->memory, e, h->run.operation, a))
 		report(h, STRAY, pc, a->address, a->size, a->value);
 	else if (a->region == BUFFER)
 		note_written(h, a);
@@ -117,7 +117,7 @@ static void judge_store(struct hooks *h, const struct expected *e,
 static void judge_load(struct hooks *h, const struct expected *e,
 		       const struct access *a, uint32_t *row)
 {
-	if (!allowed(h, e, a)) {
+	if (!allowed(&h->memory, e, h->run.operation, a)) {
 		report(h, STRAY_LOAD, h->run.pc, a->address, a->size, 0);
 		return;
 	}

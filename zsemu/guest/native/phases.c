@@ -8,29 +8,6 @@ static uint64_t current_operation(const struct hooks *h)
 	return *(const volatile uint32_t *)h->run.current;
 }
 
-/*
- * The phase that code at an address belongs to when it runs. The function that
- * the driver calls decides; whatever that calls in turn belongs to the same
- * phase, until the driver's own code runs again.
- */
-static enum phase phase_of(const struct hooks *h, uint64_t address)
-{
-	static const enum phase phases[ENTRIES] = {
-		SETTLE, MAP, ACCESS, ACCESS, UNMAP,
-	};
-	const struct image *image = &h->image;
-	int i;
-
-	if (address - image->driver < image->driver_end - image->driver)
-		return DRIVER;
-	if (h->run.phase != DRIVER)
-		return h->run.phase;
-	for (i = 0; i < ENTRIES; i++)
-		if (address == image->entry[i])
-			return phases[i];
-	return DRIVER;
-}
-
 static void begin_phase(struct hooks *h, enum phase phase)
 {
 	struct run *run = &h->run;
@@ -75,7 +52,7 @@ static void end_phase(struct hooks *h, void *uc)
 /* Return the phase of the code at an address, which runs next. */
 static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 {
-	enum phase phase = phase_of(h, address);
+	enum phase phase = phase_of(&h->entries, h->run.phase, address);
 
 	if (phase != h->run.phase) {
 		if (phase == DRIVER)
