@@ -63,7 +63,7 @@ def describe_entries(native: NativeEntries, image: Image) -> None:
 
 
 def describe_places(native: NativeMemory, memory: Memory) -> None:
-    """Say where in RAM everything lies that operations may access; pointers are left as they are."""
+    """Say where in RAM everything lies that operations may access; set no pointer."""
     native.start, native.size, native.page_shift = RAM_BASE, memory.size, memory.page_shift
     native.zspages, native.ops = memory.zspages, memory.ops
     native.op_size = memory.types.op.itemsize

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.hook_structures import FINDING
+from zsemu.guest.hooks import describe_entries, describe_places
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
-from zsemu.guest.memory import BUFFER, RAM_BASE, Memory
-from zsemu.guest.memory import STACK as STACK_REGION
+from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.native_library import load_library
-from zsemu.guest.structures import StopAt
+from zsemu.guest.structures import MAX_PAGES, StopAt
 from zsemu.kernel.guest import STACK_SHIFT
 from zsemu.kernel.memory import KernelMemory
 from zsemu.race import schedule
@@ -37,8 +38,6 @@ from zsemu.race.native_structures import (
     MAX_BLOCKS,
     OUTCOME,
     OUTCOMES,
-    SCRATCH,
-    STACK,
     STEP,
     NativeCpu,
     NativeRace,
@@ -93,7 +92,8 @@ class TwoCpus(Generic[M]):
         self._library = library()
         self.memory: M = memory
         image = memory.image
-        self._kept: list[object] = []
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._hooks: list[ctypes.c_size_t] = []
         self._native = NativeRace()
         memory.boot["window_leaf"] = RAM_BASE + memory.size
         self._leaves = [mmap.mmap(-1, _LEAF_PAGE) for _ in range(2)]
@@ -112,9 +112,12 @@ class TwoCpus(Generic[M]):
         if hasattr(self, "pristine"):
             self._library.race_free(ctypes.byref(self._native))
 
-    def _point(self, field: str, array: NDArray[Any]) -> None:
-        self._kept.append(array)
-        setattr(self._native, field, array.ctypes.data)
+    def _point(
+        self, field: str, array: NDArray[Any], structure: ctypes.Structure | None = None
+    ) -> None:
+        """Let a pointer of the native structure, or of one inside it, point at an array."""
+        self._arrays[field] = array
+        setattr(structure or self._native, field, array.ctypes.data)
 
     def _describe_code(self, image: Image, step: range) -> None:
         native, target = self._native, image.target
@@ -132,20 +135,16 @@ class TwoCpus(Generic[M]):
     def _describe_memory(self) -> None:
         memory = self.memory
         native, target = self._native, memory.target
-        self._point("ram", memory.ram)
-        native.start, native.size, native.page_shift = RAM_BASE, memory.size, memory.page_shift
+        places = native.memory
+        places.start, places.size, places.page_shift = RAM_BASE, memory.size, memory.page_shift
+        places.leaf = memory.window_leaf
+        self._point("ram", memory.ram, places)
+        self._point("region", memory.regions(), places)
         self.accessed = np.zeros(memory.size, np.uint8)
         self._point("accessed", self.accessed)
-        regions = memory.regions()
-        self._point(
-            "class",
-            np.select([regions == STACK_REGION, regions == BUFFER], [STACK, SCRATCH]).astype(
-                np.uint8
-            ),
-        )
         native.pool = memory.pool
         native.pool_end = memory.pool + memory.sizes.pages * 2 * memory.page_size
-        native.leaf, native.leaf_size = memory.window_leaf, memory.window_entries
+        native.leaf_size = memory.window_entries
         assert memory.window_entries <= LEAF_USED
         native.pte_size, native.pte_present = target.pte_size, target.pte_present
         native.window, native.mmu_shift = target.window, memory.mmu_shift
@@ -154,7 +153,6 @@ class TwoCpus(Generic[M]):
         self._simplest = np.zeros((OUTCOMES, MAX_BLOCKS), BLOCK)
         self._point("simplest", self._simplest)
         self._steps = np.zeros(_STEPS, STEP)
-        self._kept.append(self._steps)
 
     def _describe_cpus(self) -> None:
         native = self._native
@@ -187,7 +185,7 @@ class TwoCpus(Generic[M]):
                 )
                 if status:
                     raise unicorn.UcError(status)
-                self._kept.append(handle)
+                self._hooks.append(handle)
 
     # --- A scene ------------------------------------------------------------------------------
 
@@ -203,6 +201,24 @@ class TwoCpus(Generic[M]):
         for served, machine in zip(self.served, self.machines, strict=True):
             served[:] = 0
             machine.flush_tlb()
+
+    def permit(
+        self, expected: NDArray[np.void], owner: NDArray[np.int32], index: NDArray[np.int32]
+    ) -> None:
+        """Judge from now on where operations load and store; for a strategy's memory only.
+
+        ``expected`` says what each may access, dtype EXPECTED; ``owner`` and ``index``, by page of
+        RAM, which CPU or zspage it belongs to and which of its pages it is.
+        """
+        memory, native = self.memory, self._native
+        assert isinstance(memory, Memory)
+        describe_entries(native.entries, memory.image)
+        describe_places(native.memory, memory)
+        self._point("owner", owner, native.memory)
+        self._point("index", index, native.memory)
+        self._point("expected", expected)
+        if not native.stored:
+            self._point("stored", np.zeros(MAX_PAGES << memory.page_shift, np.uint8))
 
     def forget_log(self) -> None:
         """Let what was done so far stay."""
@@ -247,13 +263,15 @@ class TwoCpus(Generic[M]):
         """Let a CPU stand before its operations; ``entries`` are the window's bytes it owns."""
         native = self._native
         offset = self.batch(who, first, last)
-        field = self.memory.batch.dtype.fields["first"]  # type: ignore[index]
+        fields = self.memory.batch.dtype.fields
+        assert fields
         start = self.memory.image.address("zs_start_driver")
+        native.current[who] = offset + fields["current"][1]
         if not self._library.race_begin(
             ctypes.byref(native),
             ctypes.c_uint64(who),
             ctypes.c_uint64(start),
-            ctypes.c_uint64(offset + field[1]),
+            ctypes.c_uint64(offset + fields["first"][1]),
         ):
             raise ZsemuError("a CPU does not start: a bug in zsemu")
         native.entry_first[who], native.entry_end[who] = entries
@@ -349,6 +367,11 @@ class TwoCpus(Generic[M]):
     def last(self, who: int) -> int:
         """Return the address of the last instruction that a CPU has executed; for judges."""
         return int(self._native.cpu[who].last)
+
+    def strays(self) -> NDArray[np.void]:
+        """Return the first access of each CPU that it may not make, dtype FINDING; for judges."""
+        both = np.array([cpu.stray for cpu in self._native.cpu], np.uint64).view(FINDING)
+        return both.ravel()[both["pc"].ravel() != 0]
 
     def _judge(self, judge: Callable[[], int]) -> None:
         self._error: BaseException | None = None

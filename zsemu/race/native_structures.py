@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from zsemu.guest.hook_structures import FINDING, NativeEntries, NativeMemory
+
 MAX_BLOCKS: Final = 512
 """blocks that a schedule can have"""
 OUTCOMES: Final = 1 << 15
@@ -24,8 +26,6 @@ RUNS, DONE, FAULT, HALTS, ENDLESS = range(5)
 """how a CPU has ended"""
 BOUNDED, EXHAUSTIVE = range(2)
 """how a search goes"""
-STACK, SCRATCH = 1, 2
-"""classes of pages of RAM: not part of a state, and not of what is judged at the end"""
 
 _u64 = ctypes.c_uint64
 _pointer = ctypes.c_void_p
@@ -66,6 +66,8 @@ class NativeCpu(ctypes.Structure):
         *_pointers("race uc"),
         *_words("number pc count step inside until stopped ended first read last fault"),
         *_words("calm wait_pc wait_offset waited passed next_mark"),
+        *_words("phase operation nr_outside outside_first outside_of"),
+        ("stray", _u64 * (FINDING.itemsize // 8)),
         *_pointers("served"),
     )
 
@@ -78,12 +80,17 @@ class NativeRace(ctypes.Structure):
         *_words("text text_size stop_address step_text step_size"),
         *_pointers("kind operand displacement"),
         *_words("operand_shift word_bits pc_register"),
-        *_pointers("ram"),
-        *_words("start size page_shift"),
-        *_pointers("accessed class"),
-        *_words("pool pool_end leaf leaf_size pte_size pte_present window mmu_shift"),
+        ("entries", NativeEntries),
+        ("memory", NativeMemory),
+        *_pointers("accessed"),
+        *_words("pool pool_end leaf_size pte_size pte_present window mmu_shift"),
         ("entry_first", _u64 * 2),
         ("entry_end", _u64 * 2),
+        *_pointers("expected"),
+        ("current", _u64 * 2),
+        ("outside", _pointer * 2),
+        ("max_outside", _u64 * 2),
+        *_pointers("stored"),
         *_words("budget limit best nested one_tlb after mode quiet"),
         *_pointers("judge"),
         *_pointers("emu_start emu_stop reg_read ctl"),

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsemu.guest.memory import Memory, Sizes
-from zsemu.guest.structures import Flag
+from zsemu.guest.memory import RAM_BASE, Memory, Sizes
+from zsemu.guest.structures import Flag, Kind
 from zsemu.race import locks
 from zsemu.race.machine import TwoCpus
 from zsemu.race.pairs import Pair, Stage, map_on
@@ -25,6 +25,7 @@ from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.replay.oracle import Versions, arena
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.script import ScriptBuilder
+from zsemu.replay.zspages import Zspages
 from zsemu.traces.operation import Operation
 from zsemu.zsmalloc.geometry import Geometry
 
@@ -150,11 +151,28 @@ def script(geometry: Geometry, scene: Scene, *, settles: bool, swapped: bool = F
     )
 
 
+def _frames(
+    batch: Batch, zspages: Zspages, memory: Memory
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return by page of RAM whose it is, and which page of its zspage it is.
+
+    A page that migrates has two frames all the time: which of them an operation finds is judged by
+    the bytes that it sees, and must not depend on the order of accesses.
+    """
+    owner, index, ops = zspages.owner.copy(), zspages.index.copy(), batch.ops
+    moved = ops["kind"] == Kind.MIGRATE
+    frame = ops["handle"][moved].astype(np.int64) - (RAM_BASE >> memory.page_shift)
+    owner[frame], index[frame] = batch.expected["zspage"][moved], ops["page"][moved]
+    return owner, index
+
+
 def load(cpus: TwoCpus[Memory], scene: Scene, made: Script) -> Batch:
     """Write a scene into guest memory, run what sets it up, and let both CPUs stand before it."""
     memory, parts = cpus.memory, made.parts
     cpus.reset()
-    batch = next(BatchWriter(made.placed, memory).batches())
+    writer = BatchWriter(made.placed, memory)
+    batch = next(writer.batches())
+    cpus.permit(batch.expected, *_frames(batch, writer.zspages, memory))
     looking = slice(parts.reader, parts.end)
     reads = batch.ops["kind"][looking] == Operation.READ
     batch.ops["flags"][looking] |= np.where(reads, Flag.CHECK, 0).astype(np.uint32)

@@ -20,7 +20,7 @@ from zsemu.race.parts import Parts
 from zsemu.race.scene import Script
 from zsemu.replay import violations
 from zsemu.replay.batch import Batch
-from zsemu.replay.judgement import Finding, contents, first_words
+from zsemu.replay.judgement import Finding, accesses, contents, first_words
 
 TORN = "torn"
 """the finding, which is no failure, that a read has seen partly old and partly new content"""
@@ -50,7 +50,8 @@ class Judge:
 
     def __call__(self) -> int:
         """Judge the state that memory is in."""
-        found = self._ends() or self._translations() or self._looks()
+        # What is stray may be the reason of everything else.
+        found = self._strays() or self._ends() or self._translations() or self._looks()
         if found is None:
             return 0
         self.findings.append(found)
@@ -59,6 +60,10 @@ class Judge:
     def finding(self, verdict: int) -> Finding:
         """Return what a verdict that is not 0 is about."""
         return self.findings[(verdict & ~FAILS) - 1]
+
+    def _strays(self) -> Finding | None:
+        """Say where a CPU has loaded or stored first that it may not."""
+        return next(accesses(self._cpus.strays(), self._cpus.memory), None)
 
     def _ends(self) -> Finding | None:
         """Say what is wrong if a CPU did not come to its end."""

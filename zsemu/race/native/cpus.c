@@ -15,24 +15,17 @@ struct snapshot {
 	uint64_t nr_log, state, result, nr_steps;
 };
 
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ULL;
-	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ULL;
-	return x ^ x >> 32;
-}
-
 /* Account for a store in the hashes: sums over aligned words of 8 bytes. */
 static void hash_store(struct race *r, uint64_t offset, uint64_t size,
 		       uint64_t value)
 {
-	uint8_t class = r->class[offset >> r->page_shift];
+	uint8_t region = r->memory.region[offset >> r->memory.page_shift];
 	uint64_t word, old, new, change, i;
 
-	if (class == STACK)
+	if (region == STACK)
 		return;
 	for (word = offset & ~7ULL; word < offset + size; word += 8) {
-		memcpy(&old, r->ram + word, 8);
+		memcpy(&old, r->memory.ram + word, 8);
 		new = old;
 		for (i = 0; i < 8; i++)
 			if (word + i - offset < size)
@@ -40,7 +33,8 @@ static void hash_store(struct race *r, uint64_t offset, uint64_t size,
 					value >> (word + i - offset) * 8;
 		change = mix(new + mix(word)) - mix(old + mix(word));
 		r->state += change;
-		if (class != SCRATCH)
+		/* What is left in a CPU's buffer does not matter at the end. */
+		if (region != BUFFER)
 			r->result += change;
 	}
 }
@@ -56,7 +50,7 @@ static void remember(struct race *r, uint64_t offset, uint64_t size)
 	u = &r->log[r->nr_log++];
 	u->offset = offset;
 	u->size = size;
-	memcpy(&u->old, r->ram + offset, size);
+	memcpy(&u->old, r->memory.ram + offset, size);
 }
 
 static void undo_to(struct race *r, uint64_t mark)
@@ -64,7 +58,7 @@ static void undo_to(struct race *r, uint64_t mark)
 	while (r->nr_log > mark) {
 		struct undo *u = &r->log[--r->nr_log];
 
-		memcpy(r->ram + u->offset, &u->old, u->size);
+		memcpy(r->memory.ram + u->offset, &u->old, u->size);
 	}
 }
 
@@ -104,7 +98,7 @@ static uint64_t load(const uint8_t *at, uint64_t size)
 /* Let a CPU's MMU see an entry as it is stored. */
 static void serve(struct race *r, struct cpu *c, uint64_t at)
 {
-	memcpy(c->served + at, r->ram + r->leaf + at, r->pte_size);
+	memcpy(c->served + at, r->memory.ram + r->memory.leaf + at, r->pte_size);
 }
 
 /*
@@ -118,8 +112,8 @@ static void serve(struct race *r, struct cpu *c, uint64_t at)
 static void on_entry(struct race *r, struct cpu *c, uint64_t offset,
 		     uint64_t size, uint64_t value)
 {
-	uint64_t at = (offset - r->leaf) / r->pte_size * r->pte_size;
-	uint64_t inside = offset - r->leaf - at, i;
+	uint64_t at = (offset - r->memory.leaf) / r->pte_size * r->pte_size;
+	uint64_t inside = offset - r->memory.leaf - at, i;
 	unsigned int other = 2U << 2 * (c->number ^ 1);
 	int n;
 
@@ -143,7 +137,7 @@ static void on_entry(struct race *r, struct cpu *c, uint64_t offset,
 static void flush(struct race *r, struct cpu *c, int all, uint64_t at)
 {
 	if (all)
-		memcpy(c->served, r->ram + r->leaf, r->leaf_size);
+		memcpy(c->served, r->memory.ram + r->memory.leaf, r->leaf_size);
 	else if (at < r->leaf_size)
 		serve(r, c, at);
 }
@@ -191,6 +185,8 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 	c->inside = inside;
 	c->count++;
 	c->last = address;
+	if (r->expected && !r->quiet)
+		follow(r, c, address);
 	if (at >= r->text_size)
 		return;
 	kind = r->kind[at] & KIND;
@@ -254,17 +250,17 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 {
 	struct cpu *c = user;
 	struct race *r = c->race;
-	uint64_t offset = address - r->start, at = c->last - r->text;
+	uint64_t offset = address - r->memory.start, at = c->last - r->text;
 	int store = type == UC_MEM_WRITE, shared, changes;
 
-	if (offset + size > r->size || at >= r->text_size)
+	if (offset + size > r->memory.size || at >= r->text_size)
 		return;
 	/* A store-exclusive that succeeds shows a read, too. */
 	if (!store && (r->kind[at] & KIND) == STORE_EXCLUSIVE)
 		return;
 	if (!store)
-		value = load(r->ram + offset, size);
-	changes = store && memcmp(r->ram + offset, &value, size);
+		value = load(r->memory.ram + offset, size);
+	changes = store && memcmp(r->memory.ram + offset, &value, size);
 	shared = !r->quiet && conflicts(r, c, offset, size, store);
 	if (shared) {
 		add_event(r, c, offset, size, store);
@@ -275,13 +271,15 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 		progress(r, c);
 	else if (shared)
 		waiting(c, offset);
+	if (!r->quiet && c->phase != DRIVER)
+		judge_access(r, c, offset, size, store, value);
 	if (r->step)
 		trace(r, c, offset, size, store, value, shared);
 	if (!store)
 		return;
 	hash_store(r, offset, size, value);
 	remember(r, offset, size);
-	if (offset - r->leaf < r->leaf_size)
+	if (offset - r->memory.leaf < r->leaf_size)
 		on_entry(r, c, offset, size, value);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "race.h"
 
+#include "permitted.c"		/* which places an operation accesses */
 #include "cpus.c"		/* what a CPU does, and undoes */
 #include "search.c"		/* which schedules are run */
 #include "schedules.c"		/* one, some at random, and the beginning */

@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../guest/native/findings.h"
+#include "../../guest/native/phases.h"
+#include "../../guest/native/places.h"
+
 #define MAX_BLOCKS	512	/* of a schedule */
 #define OUTCOMES	32768	/* distinct final states that are kept */
 #define LEAF_USED	1024	/* bytes of the windows' page table in use */
@@ -29,9 +33,6 @@ enum end { RUNS, DONE, FAULT, HALTS, ENDLESS };
 
 /* What a search does about states that it has seen before. */
 enum mode { BOUNDED, EXHAUSTIVE };
-
-/* Classes of bytes of RAM, by page: what becomes part of which hash. */
-enum class { STACK = 1, SCRATCH };
 
 /* A part of a schedule: a CPU executes so many instructions. */
 struct block {
@@ -55,6 +56,14 @@ struct undo {
 /* An access of a schedule that is traced. cpu is 2 while the host looks. */
 struct step {
 	uint64_t cpu, pc, before, offset, size, store, value, shared;
+};
+
+/* An access to the pool that may be outside the slot. */
+struct outside {
+	uint64_t at;		/* byte of the zspage */
+	uint64_t offset;	/* in RAM */
+	uint32_t size, store;
+	uint64_t phase, pc;
 };
 
 /* A final state that was reached. */
@@ -85,6 +94,10 @@ struct cpu {
 	uint64_t fault;		/* Unicorn's error */
 	/* Since it last changed memory: first event, see on_memory() for these. */
 	uint64_t calm, wait_pc, wait_offset, waited, passed, next_mark;
+	uint64_t phase, operation;	/* that it is in */
+	/* Its part of race.outside, and of that the operation's, + 1. */
+	uint64_t nr_outside, outside_first, outside_of;
+	struct finding stray;	/* the first one; its pc is 0 if there is none */
 	uint8_t *served;	/* what its MMU reads: LEAF_USED bytes */
 };
 
@@ -98,17 +111,22 @@ struct race {
 	const int64_t *displacement;	/* ... and what is added to it ... */
 	uint64_t operand_shift;		/* ... after this left shift */
 	uint64_t word_bits, pc_register;
+	struct entries entries;
 	/* memory; offsets are from the start of the RAM */
-	uint8_t *ram;
-	uint64_t start, size, page_shift;
+	struct memory memory;
 	uint8_t *accessed;		/* by byte: who has loaded, stored */
-	const uint8_t *class;		/* by page: enum class, or 0 */
 	uint64_t pool, pool_end;
-	uint64_t leaf;			/* the windows' page table ... */
+	/* the windows' page table, and what it maps */
 	uint64_t leaf_size, pte_size, pte_present;
-	uint64_t window, mmu_shift;	/* ... and what it maps */
+	uint64_t window, mmu_shift;
 	uint64_t entry_first[2];	/* bytes of it that are a CPU's own ... */
 	uint64_t entry_end[2];		/* ... up to these; see on_entry() */
+	/* by what accesses are judged: by operation; or NULL, if none is */
+	const struct expected *expected;
+	uint64_t current[2];	/* the word with the number of a CPU's operation */
+	struct outside *outside[2];
+	uint64_t max_outside[2];
+	uint8_t *stored;		/* room for judge_outside(), all zero */
 	/* how a search goes */
 	uint64_t budget;	/* instructions of a CPU in one block */
 	uint64_t limit;		/* schedules after which a search gives up */
@@ -149,5 +167,12 @@ struct race {
 	struct snapshot *snapshot[MAX_BLOCKS];
 	uint64_t random;
 };
+
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ULL;
+	x = (x ^ x >> 32) * 0xd6e8feb86659fd93ULL;
+	return x ^ x >> 32;
+}
 
 #endif

@@ -146,6 +146,9 @@ int race_begin(struct race *r, uint64_t who, uint64_t pc, uint64_t offset)
 
 	c->pc = pc;
 	c->count = c->ended = c->read = c->first = 0;
+	c->phase = DRIVER;
+	c->nr_outside = c->outside_first = c->outside_of = 0;
+	c->stray = (struct finding){ 0 };
 	r->step_size = 0;
 	before = race_count_before(r, who, offset);
 	if (before != TO_END)
@@ -168,4 +171,6 @@ void race_free(struct race *r)
 		free(r->snapshot[i]);
 	free(r->log);
 	free(r->event);
+	for (n = 0; n < 2; n++)
+		free(r->outside[n]);
 }

@@ -76,6 +76,7 @@ static struct outcome *leaf(struct race *r, uint64_t length)
 	r->schedules++;
 	for (n = 0; n < 2; n++) {
 		key = mix(key + r->cpu[n].ended);
+		key = mix(key + stray_key(&r->cpu[n]));
 		for (at = 0; at < r->leaf_size; at += r->pte_size)
 			key = mix(key + load(r->cpu[n].served + at,
 					     r->pte_size));
