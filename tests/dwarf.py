@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a compiler says about its structures and enumerations: read from DWARF by pyelftools."""
 
+import ctypes
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,22 @@ def read(path: Path) -> Types:
                         key = child.attributes["DW_AT_name"].value.decode()
                         values[key] = int(child.attributes["DW_AT_const_value"].value)
     return types
+
+
+def fields(struct: type[ctypes.Structure], base: int = 0) -> dict[str, tuple[int, int]]:
+    """Return offset and size of each field of a ctypes structure.
+
+    Those of nested structures are ``outer.inner``, as in Types.structs.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for name, kind in struct._fields_:  # type: ignore[misc]
+        place = getattr(struct, name)
+        if isinstance(kind, type) and issubclass(kind, ctypes.Structure):
+            inner = fields(kind, base + place.offset)
+            found |= {f"{name}.{each}": at for each, at in inner.items()}
+        else:
+            found[name] = (base + place.offset, place.size)
+    return found
 
 
 def members(struct: np.dtype[np.void]) -> dict[str, tuple[int, int]]:

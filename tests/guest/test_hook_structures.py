@@ -43,19 +43,6 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> dwarf.Types:
     return compiled(tmp_path_factory.mktemp("native"))
 
 
-def fields(struct: type[ctypes.Structure], base: int = 0) -> dict[str, tuple[int, int]]:
-    """Return offset and size of each field, those of nested structures as ``outer.inner``."""
-    found: dict[str, tuple[int, int]] = {}
-    for name, kind in struct._fields_:  # type: ignore[misc]
-        field = getattr(struct, name)
-        if isinstance(kind, type) and issubclass(kind, ctypes.Structure):
-            inner = fields(kind, base + field.offset)
-            found |= {f"{name}.{each}": place for each, place in inner.items()}
-        else:
-            found[name] = (base + field.offset, field.size)
-    return found
-
-
 def differences(types: dwarf.Types) -> set[str]:
     found = set()
     for struct, dtype in [
@@ -65,7 +52,7 @@ def differences(types: dwarf.Types) -> set[str]:
     ]:
         if types.structs[struct] != dwarf.members(dtype) or types.sizes[struct] != dtype.itemsize:
             found.add(struct)
-    ours, theirs = fields(NativeHooks), types.structs["hooks"]
+    ours, theirs = dwarf.fields(NativeHooks), types.structs["hooks"]
     found |= {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
     if types.sizes["hooks"] != ctypes.sizeof(NativeHooks):
         found.add("sizeof hooks")
@@ -74,7 +61,7 @@ def differences(types: dwarf.Types) -> set[str]:
 
 def test_structures(native: dwarf.Types) -> None:
     assert differences(native) == set()
-    assert len(fields(NativeHooks)) > 60
+    assert len(dwarf.fields(NativeHooks)) > 60
 
 
 @pytest.mark.parametrize(

@@ -49,21 +49,12 @@ def edited(base: str, edits: tuple[tuple[str, str], ...], name: str) -> str:
 
 _BYTES = frozenset({violations.WRONG_BYTES, violations.HEADER, violations.LINK})
 _ENDLESS = frozenset({violations.ENDLESS})
+_STRAY = frozenset({violations.STRAY, violations.STRAY_LOAD})
 _FIRST_INCLUDE = '#include "zs.h"\n'
-_STATIC_BUFFER = (
-    (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\nstatic char shared[PAGE_SIZE];\n"),
-    ("		zs_copy(area->buffer,\n", "		zs_copy(shared,\n"),
-    ("		zs_copy(area->buffer + first,\n", "		zs_copy(shared + first,\n"),
-    (
-        "zs_one_span(span, area->buffer + loc->header, loc)",
-        "zs_one_span(span, shared + loc->header, loc)",
-    ),
-    ("char *buffer = area->buffer + loc->header;", "char *buffer = shared + loc->header;"),
-)
+_LAST_UNLOCK = "	unlock(loc);\n}\n"
 
 RACES: Final = (
     # A buffer that two CPUs share, in different ways.
-    Planted("static-buffer", "copy-modes", _STATIC_BUFFER, _BYTES),
     Planted(
         "buffer-of-cpu-0",
         "copy-modes",
@@ -84,16 +75,18 @@ RACES: Final = (
                 "char *buffer = FIRST(area) + loc->header;",
             ),
         ),
-        _BYTES,
+        _STRAY,
+        alone=True,
     ),
     Planted(
-        "static-bounce",
+        # In the zspage's words, where the part in page 1 of this shape fits.
+        "shared-bounce",
         "readwrite",
         (
-            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\nstatic char bounce[PAGE_SIZE];\n"),
             (
                 "		zs_copy(caller, zs_page_address(zspage, loc->page) + offset,\n"
                 "			first);",
+                "		char *bounce = (char *)loc->zspage->word;\n\n"
                 "		zs_copy(bounce, zs_page_address(zspage, loc->page) + offset,\n"
                 "			first);\n"
                 "		zs_copy(caller, bounce, first);",
@@ -103,46 +96,79 @@ RACES: Final = (
     ),
     # What is kept between map and unmap, where both CPUs keep it.
     Planted(
-        "static-mode",
+        "shared-mode",
         "copy-modes",
         (
-            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\nstatic enum zs_mapmode kept;\n"),
-            ("	if (mode != ZS_MM_WO) {\n", "	kept = mode;\n	if (mode != ZS_MM_WO) {\n"),
-            ("|| mode == ZS_MM_RO)", "|| kept == ZS_MM_RO)"),
+            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\n#define KEPT loc->zspage->word[0]\n"),
+            ("	if (mode != ZS_MM_WO) {\n", "	KEPT = mode;\n	if (mode != ZS_MM_WO) {\n"),
+            ("|| mode == ZS_MM_RO)", "|| KEPT == ZS_MM_RO)"),
         ),
         _BYTES,
     ),
     Planted(
-        "static-offset",
+        "shared-offset",
         "copy-modes",
         (
-            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\nstatic unsigned long kept;\n"),
+            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\n#define KEPT loc->zspage->word[0]\n"),
             (
                 "	if (mode != ZS_MM_WO) {\n",
-                "	kept = loc->offset;\n	if (mode != ZS_MM_WO) {\n",
+                "	KEPT = loc->offset;\n	if (mode != ZS_MM_WO) {\n",
             ),
             (
                 "unsigned long offset = loc->offset + loc->header;",
-                "unsigned long offset = kept + loc->header;",
+                "unsigned long offset = KEPT + loc->header;",
             ),
         ),
         _BYTES,
     ),
     Planted(
-        "static-direction",
+        # The other CPU's record is none of this one's.
+        "shared-location",
         "swap-min",
         (
-            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\nstatic const struct zs_location *kept;\n"),
+            (_FIRST_INCLUDE, f"{_FIRST_INCLUDE}\n#define KEPT loc->zspage->word[0]\n"),
             (
                 "	return zs_one_span(span, exchange(loc), loc);",
-                "	kept = loc;\n	return zs_one_span(span, exchange(loc), loc);",
+                "	KEPT = (unsigned long)loc;\n	return zs_one_span(span, exchange(loc), loc);",
             ),
             (
                 "	if (zs_spans(loc))\n		exchange(loc);",
-                "	if (zs_spans(loc))\n		exchange(kept);",
+                "	if (zs_spans(loc))\n		exchange((const struct zs_location *)KEPT);",
             ),
         ),
-        _BYTES,
+        frozenset({violations.STRAY_LOAD}),
+    ),
+    Planted(
+        # Loads the neighbour's first word, but only while another CPU's map lasts.
+        "looks-beside-while-mapped",
+        "counted",
+        (
+            (
+                "	count(loc, 1);\n",
+                "	unsigned long behind = loc->offset + loc->zspage->class_size;\n\n"
+                "	count(loc, 1);\n"
+                "	if (loc->zspage->word[0] > 1)\n"
+                "		*(volatile char *)(zs_page_address(loc->zspage,\n"
+                "					loc->page + behind / PAGE_SIZE) +\n"
+                "				   behind % PAGE_SIZE);\n",
+            ),
+        ),
+        frozenset({violations.STRAY_LOAD}),
+    ),
+    Planted(
+        # Stores into static data, but only while another CPU's map lasts.
+        "notes-that-another-is-mapped",
+        "counted",
+        (
+            (
+                "	count(loc, 1);\n",
+                "	static volatile unsigned long met;\n\n"
+                "	count(loc, 1);\n"
+                "	if (loc->zspage->word[0] > 1)\n"
+                "		met = 1;\n",
+            ),
+        ),
+        frozenset({violations.STRAY}),
     ),
     Planted(
         # Every page's word in the first one: right as long as one object at a time is displaced.
@@ -162,7 +188,7 @@ RACES: Final = (
         _BYTES,
         alone=True,
     ),
-    # Another's bytes, loaded and stored as they were.
+    # Another's bytes, loaded and stored as they were. Check takes them for displaced.
     Planted(
         "byte-too-much",
         "copy",
@@ -171,13 +197,13 @@ RACES: Final = (
                 "	zs_copy(zs_page_address(zspage, loc->page + 1), area->buffer + first,\n"
                 "		zspage->class_size - first);",
                 "	zs_copy(zs_page_address(zspage, loc->page + 1), area->buffer + first,\n"
-                "		zspage->class_size + 1 - first);",
+                "		zspage->class_size + (mode != ZS_MM_RO) - first);",
             ),
             (
                 "	zs_copy(area->buffer + first, zs_page_address(zspage, loc->page + 1),\n"
                 "		zspage->class_size - first);",
                 "	zs_copy(area->buffer + first, zs_page_address(zspage, loc->page + 1),\n"
-                "		zspage->class_size + 1 - first);",
+                "		zspage->class_size + (mode != ZS_MM_RO) - first);",
             ),
         ),
         _BYTES,
@@ -245,19 +271,28 @@ RACES: Final = (
                 "	zs_flush_tlb_one(WINDOW(area) + PAGE_SIZE);\n",
             ),
         ),
-        _BYTES,
+        _STRAY,
         alone=True,
     ),
     # One buffer for all, with a lock from map to unmap: tests/race/strategies/one-buffer.c.
+    Planted(
+        "buffer-without-lock",
+        "one-buffer",
+        (
+            ("	lock(loc);\n	zs_copy", "	zs_copy"),
+            (_LAST_UNLOCK, "}\n"),
+        ),
+        _BYTES,
+    ),
     Planted(
         "released-at-map",
         "one-buffer",
         (
             (
-                "	return zs_one_span(span, buffer + loc->header, loc);",
-                "	unlock();\n	return zs_one_span(span, buffer + loc->header, loc);",
+                "	span[0].addr = BUFFER(loc);\n",
+                "	unlock(loc);\n	span[0].addr = BUFFER(loc);\n",
             ),
-            ("	unlock();\n}\n", "}\n"),
+            (_LAST_UNLOCK, "}\n"),
         ),
         _BYTES,
     ),
@@ -266,11 +301,9 @@ RACES: Final = (
         "one-buffer",
         (
             (
-                "	zs_copy(zs_page_address(zspage, loc->page) + loc->offset, buffer,\n",
-                "	unlock();\n"
-                "	zs_copy(zs_page_address(zspage, loc->page) + loc->offset, buffer,\n",
+                "	zs_copy(zs_payload(loc), BUFFER(loc), FIRST(loc));\n	unlock(loc);\n",
+                "	unlock(loc);\n	zs_copy(zs_payload(loc), BUFFER(loc), FIRST(loc));\n",
             ),
-            ("	unlock();\n}\n", "}\n"),
         ),
         _BYTES,
     ),
@@ -279,9 +312,9 @@ RACES: Final = (
         "one-buffer",
         (
             (
-                "	while (__atomic_exchange_n(&held, 1, __ATOMIC_ACQUIRE))\n		;\n",
-                "	while (__atomic_load_n(&held, __ATOMIC_ACQUIRE))\n		;\n"
-                "	__atomic_store_n(&held, 1, __ATOMIC_RELEASE);\n",
+                "	while (__atomic_exchange_n(LOCK(loc), 1, __ATOMIC_ACQUIRE))\n		;\n",
+                "	while (__atomic_load_n(LOCK(loc), __ATOMIC_ACQUIRE))\n		;\n"
+                "	__atomic_store_n(LOCK(loc), 1, __ATOMIC_RELEASE);\n",
             ),
         ),
         _BYTES,
@@ -290,15 +323,18 @@ RACES: Final = (
         "no-lock-for-reads",
         "one-buffer",
         (
-            ("	lock();\n	zs_copy", "	if (mode != ZS_MM_RO)\n		lock();\n	zs_copy"),
-            ("	unlock();\n}\n", "	if (mode != ZS_MM_RO)\n		unlock();\n}\n"),
+            (
+                "	lock(loc);\n	zs_copy",
+                "	if (mode != ZS_MM_RO)\n		lock(loc);\n	zs_copy",
+            ),
+            (_LAST_UNLOCK, "	if (mode != ZS_MM_RO)\n		unlock(loc);\n}\n"),
         ),
         _BYTES,
     ),
     Planted(
         "never-released-after-updates",
         "one-buffer",
-        (("	unlock();\n}\n", "	if (mode != ZS_MM_RW)\n		unlock();\n}\n"),),
+        ((_LAST_UNLOCK, "	if (mode != ZS_MM_RW)\n		unlock(loc);\n}\n"),),
         _ENDLESS,
         alone=True,
     ),
@@ -308,8 +344,8 @@ RACES: Final = (
         "two-locks",
         (
             (
-                "	lock(0);\n	lock(1);\n",
-                "	lock(area->cpu & 1);\n	lock(!(area->cpu & 1));\n",
+                "	lock(loc, 0);\n	lock(loc, 1);\n",
+                "	lock(loc, area->cpu & 1);\n	lock(loc, !(area->cpu & 1));\n",
             ),
         ),
         _ENDLESS,

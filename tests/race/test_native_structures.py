@@ -2,12 +2,13 @@
 """Structures and numbers of the native search: as Python has them, against the compiler's DWARF."""
 
 import ctypes
+import shutil
 from pathlib import Path
 
 import dwarf
 import pytest
 
-from zsemu.guest import image
+from zsemu.guest import hooks, image
 from zsemu.race import machine
 from zsemu.race import native_structures as ours
 from zsemu.race.native_structures import NativeCpu, NativeRace
@@ -23,7 +24,7 @@ enum macro {
         M_KIND = KIND,
         M_TLB = TLB,
 } macro;
-enum end an_end; enum mode a_mode; enum class a_class; struct step a_step;
+enum end an_end; enum mode a_mode; struct step a_step;
 """
 
 
@@ -39,11 +40,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> dwarf.Types:
 def differences(types: dwarf.Types) -> set[str]:
     found = set()
     for name, struct in (("cpu", NativeCpu), ("race", NativeRace)):
-        mine = {}
-        for field, *_ in struct._fields_:
-            place = getattr(struct, field)
-            mine[field] = (place.offset, place.size)
-        theirs = {key: at for key, at in types.structs[name].items() if "." not in key}
+        mine, theirs = dwarf.fields(struct), types.structs[name]
         found |= {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
         if types.sizes[name] != ctypes.sizeof(struct):
             found.add(f"sizeof {name}")
@@ -66,19 +63,17 @@ def test_constants(native: dwarf.Types) -> None:
         "M_KIND": image.KIND,
         "M_TLB": image.TLB,
     }
-    for enum in ("end", "mode", "class"):
+    for enum in ("end", "mode"):
         for name, value in native.enums[enum].items():
             assert getattr(ours, name) == value
 
 
 def test_finds_planted_difference(tmp_path: Path) -> None:
-    folder = tmp_path / "native"
-    folder.mkdir()
-    for path in machine.SOURCE.parent.iterdir():
-        text = path.read_text()
-        (folder / path.name).write_text(text)
-    header = folder / "race.h"
+    package = tmp_path / "zsemu"
+    for sources in (machine.SOURCE.parent, hooks.SOURCES):
+        shutil.copytree(sources, package / sources.parent.name / sources.name)
+    header = package / "race" / "native" / "race.h"
     text = header.read_text()
     assert text.count("uint64_t schedules, pruned,") == 1
     header.write_text(text.replace("uint64_t schedules, pruned,", "uint64_t pruned, schedules,"))
-    assert differences(compiled(tmp_path, folder / "race.c")) == {"schedules", "pruned"}
+    assert differences(compiled(tmp_path, header.with_name("race.c"))) == {"schedules", "pruned"}

@@ -370,8 +370,9 @@ class TwoCpus(Generic[M]):
 
     def strays(self) -> NDArray[np.void]:
         """Return the first access of each CPU that it may not make, dtype FINDING; for judges."""
-        both = np.array([cpu.stray for cpu in self._native.cpu], np.uint64).view(FINDING)
-        return both.ravel()[both["pc"].ravel() != 0]
+        both = np.concatenate([np.frombuffer(cpu.stray, FINDING) for cpu in self._native.cpu])
+        found: NDArray[np.void] = both[both["pc"] != 0]
+        return found
 
     def _judge(self, judge: Callable[[], int]) -> None:
         self._error: BaseException | None = None

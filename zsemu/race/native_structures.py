@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from zsemu.guest.hook_structures import FINDING, NativeEntries, NativeMemory
+from zsemu.guest.hook_structures import CALLS, NativeEntries, NativeMemory
 
 MAX_BLOCKS: Final = 512
 """blocks that a schedule can have"""
@@ -59,6 +59,15 @@ def _pointers(names: str) -> list[tuple[str, type[_pointer]]]:
     return [(name, _pointer) for name in names.split()]
 
 
+class NativeFinding(ctypes.Structure):
+    """``struct finding``, which hook_structures.FINDING is as well."""
+
+    _fields_ = (
+        *_words("what operation phase pc address size value"),
+        ("calls", _u64 * CALLS),
+    )
+
+
 class NativeCpu(ctypes.Structure):
     """``struct cpu``."""
 
@@ -67,7 +76,7 @@ class NativeCpu(ctypes.Structure):
         *_words("number pc count step inside until stopped ended first read last fault"),
         *_words("calm wait_pc wait_offset waited passed next_mark"),
         *_words("phase operation nr_outside outside_first outside_of"),
-        ("stray", _u64 * (FINDING.itemsize // 8)),
+        ("stray", NativeFinding),
         *_pointers("served"),
     )
 

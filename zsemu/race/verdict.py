@@ -50,8 +50,9 @@ class Judge:
 
     def __call__(self) -> int:
         """Judge the state that memory is in."""
-        # What is stray may be the reason of everything else.
-        found = self._strays() or self._ends() or self._translations() or self._looks()
+        # The reason comes before what follows from it: an old entry leads elsewhere, and what is
+        # stored elsewhere may be anything.
+        found = self._translations() or self._strays() or self._ends() or self._looks()
         if found is None:
             return 0
         self.findings.append(found)
@@ -96,8 +97,10 @@ class Judge:
         return (self._parts.b, self._parts.reader)[who] - 1
 
     def _translations(self) -> Finding | None:
-        """Say which entry a CPU may still use as it was before it changed."""
+        """Say which entry a CPU that has ended may still use as it was before it changed."""
         cpus, memory = self._cpus, self._cpus.memory
+        if any(cpus.ended(who) != DONE for who in (0, 1)):
+            return None
         stored = memory.ram[memory.window_leaf :][: memory.window_entries]
         size = memory.target.pte_size
         for who in (0, 1):

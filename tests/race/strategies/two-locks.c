@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * As sg, between two locks that it always takes in the same order.
+ * As sg, between two locks of the zspage that it always takes in the same order.
  *
  * Needs: slot
  * Promises:
  */
 #include "zs.h"
 
-static unsigned long held[2];
-
-static void lock(unsigned long which)
+static void lock(const struct zs_location *loc, unsigned long which)
 {
-	while (__atomic_exchange_n(&held[which], 1, __ATOMIC_ACQUIRE))
+	unsigned long *held = &loc->zspage->word[which];
+
+	while (__atomic_exchange_n(held, 1, __ATOMIC_ACQUIRE))
 		;
 }
 
-static void unlock(unsigned long which)
+static void unlock(const struct zs_location *loc, unsigned long which)
 {
-	__atomic_store_n(&held[which], 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&loc->zspage->word[which], 0, __ATOMIC_RELEASE);
 }
 
 u32 zs_map_object(struct zs_area *area, const struct zs_location *loc,
@@ -25,8 +25,8 @@ u32 zs_map_object(struct zs_area *area, const struct zs_location *loc,
 {
 	unsigned long first = PAGE_SIZE - loc->offset - loc->header;
 
-	lock(0);
-	lock(1);
+	lock(loc, 0);
+	lock(loc, 1);
 	if (loc->length <= first)
 		return zs_one_span(span, zs_payload(loc), loc);
 
@@ -40,6 +40,6 @@ u32 zs_map_object(struct zs_area *area, const struct zs_location *loc,
 void zs_unmap_object(struct zs_area *area, const struct zs_location *loc,
 		     enum zs_mapmode mode, void *caller)
 {
-	unlock(1);
-	unlock(0);
+	unlock(loc, 1);
+	unlock(loc, 0);
 }
