@@ -5,12 +5,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from zsemu.caches import native_structures
 from zsemu.guest import compiler, hooks, selftest, targets
 from zsemu.paths import ARCH
+from zsemu.race import machine
 from zsemu.runs import doctor
 
 _left_out: Counter[str] = Counter()
@@ -40,20 +42,34 @@ def edit_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     hooks.library.cache_clear()
 
 
-@pytest.fixture
-def edit_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Change a copy of zsemu/caches/native/, which is then used instead: old text, new text."""
-    copy, shared = tmp_path / "caches" / "native", tmp_path / "guest" / "native"
-    shutil.copytree(native_structures.SOURCE.parent, copy)
-    shutil.copytree(hooks.SOURCES, shared)
+def _edit(
+    owner: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., None]]:
+    """Yield what changes a copy of the native sources of a module, which it then uses instead."""
+    source: Path = owner.SOURCE
+    copy = folder / source.parent.parent.name / "native"
+    shutil.copytree(source.parent, copy)
+    shutil.copytree(hooks.SOURCES, folder / "guest" / "native")
 
     def change(old: str, new: str) -> None:
         _replace_once(copy, old, new)
-        monkeypatch.setattr(native_structures, "SOURCE", copy / "caches.c")
-        native_structures.library.cache_clear()
+        monkeypatch.setattr(owner, "SOURCE", copy / source.name)
+        owner.library.cache_clear()
 
     yield change
-    native_structures.library.cache_clear()
+    owner.library.cache_clear()
+
+
+@pytest.fixture
+def edit_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change a copy of zsemu/caches/native/, which is then used instead: old text, new text."""
+    yield from _edit(native_structures, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def edit_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change a copy of zsemu/race/native/, which is then used instead: old text, new text."""
+    yield from _edit(machine, tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dwarf
 import pytest
-from guest.test_hook_structures import fields
 
 from zsemu import counts
 from zsemu.caches import native_structures as ours
@@ -33,7 +32,10 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> dwarf.Types:
 def differences(types: dwarf.Types) -> set[str]:
     found = set()
     for name, struct in (("level", NativeLevel), ("model", NativeModel), ("layout", NativeLayout)):
-        if (fields(struct), ctypes.sizeof(struct)) != (types.structs[name], types.sizes[name]):
+        if (dwarf.fields(struct), ctypes.sizeof(struct)) != (
+            types.structs[name],
+            types.sizes[name],
+        ):
             found.add(name)
     place = types.structs["place"], types.sizes["place"]
     if place != (dwarf.members(ours.PLACE), ours.PLACE.itemsize):

@@ -2,13 +2,13 @@
 """Structures and numbers of the native search: as Python has them, against the compiler's DWARF."""
 
 import ctypes
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import dwarf
 import pytest
 
-from zsemu.guest import hooks, image
+from zsemu.guest import image
 from zsemu.race import machine
 from zsemu.race import native_structures as ours
 from zsemu.race.native_structures import NativeCpu, NativeRace
@@ -68,12 +68,6 @@ def test_constants(native: dwarf.Types) -> None:
             assert getattr(ours, name) == value
 
 
-def test_finds_planted_difference(tmp_path: Path) -> None:
-    package = tmp_path / "zsemu"
-    for sources in (machine.SOURCE.parent, hooks.SOURCES):
-        shutil.copytree(sources, package / sources.parent.name / sources.name)
-    header = package / "race" / "native" / "race.h"
-    text = header.read_text()
-    assert text.count("uint64_t schedules, pruned,") == 1
-    header.write_text(text.replace("uint64_t schedules, pruned,", "uint64_t pruned, schedules,"))
-    assert differences(compiled(tmp_path, header.with_name("race.c"))) == {"schedules", "pruned"}
+def test_finds_planted_difference(edit_race: Callable[..., None], tmp_path: Path) -> None:
+    edit_race("uint64_t schedules, pruned,", "uint64_t pruned, schedules,")
+    assert differences(compiled(tmp_path, machine.SOURCE)) == {"schedules", "pruned"}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is found wrong by native code, as zsemu/replay/judgement.py tells of it. */
+/* What native code finds wrong; zsemu/replay/judgement.py tells of it. */
 #ifndef ZSEMU_FINDINGS_H
 #define ZSEMU_FINDINGS_H
 
@@ -7,7 +7,6 @@
 
 #define CALLS		4	/* that are remembered of a chain */
 
-/* What is found wrong by the hooks rather than by the host. */
 enum what {
 	STRAY, STRAY_LOAD, MISALIGNED, STALE,
 	/* Broken promises, which are looked for only where they were made. */

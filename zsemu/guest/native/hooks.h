@@ -129,7 +129,7 @@ struct judgement {
 	uint64_t mapped;		/* maps that have not ended */
 	/* a byte of RAM, or ~0, and the last store that changed it */
 	uint64_t watch, watched_pc, watched_calls[CALLS];
-	/* By byte of the zspage, what was done outside the slot: see displaced.c */
+	/* By byte of the zspage, what was done outside the slot: see loads.c */
 	uint32_t *outside;
 	uint64_t outside_first, outside_end;	/* bytes not all zero */
 	uint64_t outside_of;		/* the operation, + 1 */

@@ -37,9 +37,10 @@ static uint64_t changed_bytes(const struct hooks *h, const struct expected *e)
 static uint64_t words_left(const struct hooks *h, const struct expected *e)
 {
 	const struct translations *t = &h->translations;
-	const uint8_t *table = t->strict ? t->stored : h->memory.ram + h->memory.leaf;
-	const uint8_t *words = h->memory.ram + h->memory.zspages +
-			       e->zspage * ZSPAGE_SIZE + ZSPAGE_WORDS;
+	const struct memory *m = &h->memory;
+	const uint8_t *table = t->strict ? t->stored : m->ram + m->leaf;
+	const uint8_t *words = m->ram + m->zspages + e->zspage * ZSPAGE_SIZE +
+			       ZSPAGE_WORDS;
 	uint64_t word = h->image.word_bits / 8, first = e->cpu * t->window_ptes;
 	uint64_t i, left = 0;
 

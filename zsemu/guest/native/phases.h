@@ -18,8 +18,8 @@ struct entries {
 
 /*
  * The phase that code at an address belongs to when it runs next. The function
- * that the driver calls decides; whatever that calls in turn belongs to the same
- * phase, until the driver's own code runs again.
+ * that the driver calls decides; whatever that calls in turn belongs to the
+ * same phase, until the driver's own code runs again.
  */
 static enum phase phase_of(const struct entries *e, enum phase phase,
 			   uint64_t address)

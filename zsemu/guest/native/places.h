@@ -10,6 +10,7 @@
 #define ZSPAGE_WORDS	256
 #define OUTSIDE		(~0ULL)
 
+/* Regions of guest memory, as zsemu/guest/memory.py has them. */
 enum region {
 	POOL, BUFFER, CALLER, PAGETABLE, STATE, BATCH, STACK, CODE, OTHER,
 	NR_REGIONS,

@@ -98,7 +98,9 @@ static uint64_t load(const uint8_t *at, uint64_t size)
 /* Let a CPU's MMU see an entry as it is stored. */
 static void serve(struct race *r, struct cpu *c, uint64_t at)
 {
-	memcpy(c->served + at, r->memory.ram + r->memory.leaf + at, r->pte_size);
+	const struct memory *m = &r->memory;
+
+	memcpy(c->served + at, m->ram + m->leaf + at, r->pte_size);
 }
 
 /*

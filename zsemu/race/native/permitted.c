@@ -74,7 +74,7 @@ static void judge_access(struct race *r, struct cpu *c, uint64_t offset,
 		note_outside(r, c, e, &a);
 }
 
-/* Keep the first bytes of a load that lie outside the slot and were not stored. */
+/* Keep the first bytes of a load outside the slot that were not stored. */
 static void judge_load(struct race *r, struct cpu *c, const struct outside *o)
 {
 	const struct expected *e = &r->expected[c->operation];
@@ -134,7 +134,7 @@ static void end_phase(struct race *r, struct cpu *c)
 	c->phase = DRIVER;
 }
 
-/* Follow which phase of which operation a CPU is in; address: what it executes. */
+/* Follow which phase of which operation a CPU is in: it executes an address. */
 static void follow(struct race *r, struct cpu *c, uint64_t address)
 {
 	enum phase phase = phase_of(&r->entries, c->phase, address);

@@ -97,7 +97,7 @@ struct cpu {
 	uint64_t phase, operation;	/* that it is in */
 	/* Its part of race.outside, and of that the operation's, + 1. */
 	uint64_t nr_outside, outside_first, outside_of;
-	struct finding stray;	/* the first one; its pc is 0 if there is none */
+	struct finding stray;	/* the first; its pc is 0 if there is none */
 	uint8_t *served;	/* what its MMU reads: LEAF_USED bytes */
 };
 
@@ -123,7 +123,7 @@ struct race {
 	uint64_t entry_end[2];		/* ... up to these; see on_entry() */
 	/* by what accesses are judged: by operation; or NULL, if none is */
 	const struct expected *expected;
-	uint64_t current[2];	/* the word with the number of a CPU's operation */
+	uint64_t current[2];	/* the word that says which a CPU is in */
 	struct outside *outside[2];
 	uint64_t max_outside[2];
 	uint8_t *stored;		/* room for judge_outside(), all zero */
