@@ -155,7 +155,8 @@ def test_goes_on_after_an_interruption(tmp_path: Path, capsys: pytest.CaptureFix
 
     command = [*ZSEMU, "race", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: bool(stored()), "the first part is done")
+    # When the second part is stored, the first has also been handed over.
+    until(lambda: len(stored()) > 1, "two parts are done")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
