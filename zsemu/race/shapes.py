@@ -2,7 +2,8 @@
 """Choose the slots in which an object is mapped while something else happens beside it.
 
 Classes are small, since each word that two CPUs share multiplies the schedules, but large enough
-that every branch of the primitives that copy and exchange is taken.
+that every branch of the primitives that copy and exchange is taken, but for exchanges of less than
+a word, which no slot needs.
 """
 
 from collections.abc import Iterable
