@@ -69,6 +69,7 @@ COMMANDS: Final = (
     Command(("check",), 0, 300),
     Command(("compare",), 0, 8),
     Command(("compare", "--trace", "sqlite-lzo-rle"), 0, 150),
+    Command(("race", "--arch", "aarch64"), 0, 180),
 )
 _WARM: Final = Command(("check", "sg", "--arch", "x86_64", "-k", "2012"), 0, 0)
 """compiles the native hooks"""

@@ -2,6 +2,7 @@
 """The shipped strategies need the locks that they state, and no weaker one would do."""
 
 import re
+import time
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zsemu.guest.targets import names, target
 from zsemu.race import locks
 from zsemu.race.benches import strategy_bench
 from zsemu.race.findings import Findings, Result, Wanted
+from zsemu.race.searched import Bounds
 from zsemu.reports import property_table, race_text
 
 # found() and measured() are cached in a process, and tests/check/ uses the second, too.
@@ -64,6 +66,16 @@ def test_one_more_preemption_finds_nothing_new(name: str) -> None:
         (one.scene, one.needs) for one in usual.scenes
     ]
     assert more.schedules >= usual.schedules
+
+
+def test_what_a_schedule_costs() -> None:
+    """Two maps by copying of an object of 72 bytes; most of the room is for a busy machine."""
+    made = strategy_bench(target("aarch64"), strategy("copy"))
+    made.set(made.scene("spans, less in page 1: read | write of the same object"))
+    before = time.process_time()
+    number = sum(made.cpus.search(Bounds(4), lambda: 0).schedules for _ in range(3))
+    assert number > 900
+    assert number / (time.process_time() - before) > 2000
 
 
 # What check finds to go well and race does not.
