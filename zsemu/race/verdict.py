@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Judge the end of a schedule.
 
-The host looks at every object through the strategy itself, and compares every byte that any access
-saw with what the oracle says. The same oracle judges replays.
+The native side has kept where each CPU first loaded or stored what its operation must not. Then the
+host looks at every object through the strategy itself, and compares every byte that any access saw
+with what the oracle says. The same oracle judges replays.
 """
 
 from dataclasses import replace
