@@ -12,14 +12,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from bench import commands
-from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part, Run, turns
+from bench import __main__ as command_line
+from bench import against, commands, comparison
+from bench.checkouts import Checkout
+from bench.figures import COUNTED, PYTHON, UNHOOKED, ratios
+from bench.measure import Level, Run, turns
 from bench.programs import PROGRAMS
 from bench.replays import Counting, Scripted, Unhooked
-from bench.report import targets
+from bench.resources import measured
+from bench.targets import SECONDS, Target, as_fast
 from faulty import FAULTY, Faulty
 from outside.counting import call, qemu_command, qemu_rows
 from outside.process import Process
@@ -127,25 +132,43 @@ def test_runs_that_did_not_do_the_same_are_refused() -> None:
         turns([level("one", 5)], 2, "title", {"things": 4})
 
 
+def part(instructions: int, **levels: tuple[list[float], list[float]]) -> dict[str, Any]:
+    """Return a part of a document: the seconds of whole replays and in the emulator, by level."""
+    return {
+        "operations": 9,
+        "maps": 4,
+        "instructions": instructions,
+        "levels": {
+            name.replace("_", " "): {"rounds": 1, "whole_seconds": w, "emulation_seconds": e}
+            for name, (w, e) in levels.items()
+        },
+    }
+
+
+NO_HOOK = ([1.0, 2.0, 3.0], [0.5, 0.5, 0.5])
+ALL_COUNTS = ([1.1, 4.0, 3.3], [1.0, 1.0, 1.0])
+SCRIPT = ([9.0, 9.0, 9.0], [8.0, 33.0, 30.0])
+
+
+def measured_parts(**more: tuple[list[float], list[float]]) -> dict[str, Any]:
+    both = {"no_hook": NO_HOOK, "block_hits_and_shapes": ALL_COUNTS}
+    return {"whole_trace": part(1000, **both), "first_operations": part(100, **both, **more)}
+
+
 def test_ratios_and_verdicts() -> None:
     """Of neighbouring runs for the whole replay; per instruction for the others."""
-
-    def ran(name: str, *runs: tuple[float, float]) -> Level:
-        return Level(name, lambda: (Run(0, 0), None), runs=[Run(*one) for one in runs])
-
-    unhooked = ran(UNHOOKED, (1, 0.5), (2, 0.5), (3, 0.5))
-    counted = ran(COUNTED, (1.4, 1), (4, 1), (3.3, 1))
-    trace = Part(9, 4, 1000, {UNHOOKED: unhooked, COUNTED: counted})
-    levels = {UNHOOKED: unhooked, COUNTED: counted, PYTHON: ran(PYTHON, (9, 8), (9, 30), (9, 9))}
-    found = list(targets(Cell("arm", trace, Part(9, 4, 100, levels), ())))
-    # Medians: 1.4 of 1.4, 2 and 1.1; 9 of 8, 30 and 9 seconds, for a tenth of the instructions.
+    found = list(ratios("arm", measured_parts(Python_hooks=SCRIPT)))
+    # Medians: 1.1 of 1.1, 2 and 1.1; 30 of 8, 33 and 30 seconds, for a tenth of the instructions.
     assert [(round(one.value, 9), one.verdict) for one in found] == [
-        (1.4, "holds"),
-        (round(9 * 10 / 3.3, 9), "missed"),
-        (90.0, "missed"),
-        (round(9 / 3.3, 9), "missed"),
-        (9.0, "missed"),
+        (1.1, "at most 1.2: holds"),
+        (round(30 * 10 / 3.3, 9), "at least 100: missed"),
+        (300.0, "at least 100: holds"),
+        (round(30 / 3.3, 9), ""),
+        (30.0, ""),
     ]
+    assert as_fast("x86_64", "qemu-user, and memory by region")[1].number == 1.7
+    assert as_fast("arm", "qemu-user, and memory by region")[1].number == 2
+    assert Target(2).holds(2) and not Target(2).holds(2.1)
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -175,7 +198,10 @@ def test_the_command(tmp_path: Path) -> None:
                     assert 0 < emulation < whole
         # The read-back is in the one alone.
         assert cell["whole_trace"]["instructions"] > cell["first_operations"]["instructions"]
-        assert {one["verdict"] for one in cell["targets"]} <= {"goal reached", "holds", "missed"}
+        assert [(one["what"], one["value"] > 0) for one in cell["figures"]] == [
+            ("all counts over no hook", True),
+            *[(f"times as fast as {PYTHON}", True)] * 4,
+        ]
     for name in OURS:
         assert f"\n{name} " in done.stdout
 
@@ -196,6 +222,8 @@ def test_a_missing_program_is_named(tmp_path: Path) -> None:
         (("--strategy", "none-such"), "none-such"),
         (("--repeat", "0"), "repeat"),
         (("--json", "no/such/place.json"), "no place for a file"),
+        (("--commands", "none-such"), "no command has 'none-such' in its line"),
+        (("--commands", "", "--against", "bench"), "no checkout of zsemu"),
     ],
 )
 def test_bad_use(arguments: tuple[str, ...], complaint: str) -> None:
@@ -254,21 +282,126 @@ def test_the_command_with_programs(arch: str, tmp_path: Path) -> None:
     assert f"qemu-{arch}" in content["programs"]
 
 
-def test_whole_commands_of_two_checkouts() -> None:
-    done = bench("--commands", "--version", "--repeat", "1", "--against", str(TESTS.parent))
+def test_whole_commands_of_two_checkouts(tmp_path: Path) -> None:
+    output, line = tmp_path / "commands.json", "zsemu --version"
+    root = str(TESTS.parent)
+    arguments = ("--commands", line, "--repeat", "1", "--against", root, "--json", str(output))
+    done = bench(*arguments)
     assert done.returncode == 0, done.stderr
-    head, line = done.stdout.splitlines()
-    assert head.count(TESTS.parent.name) == 2
-    assert re.fullmatch(r"zsemu --version +0\.15( +\d\.\d \( +\d\.\d\)){2}", line)
+    assert done.stdout.startswith(f"medians of 1; this: {root}, other: {root}\n")
+    for name in ("this", "other", "other / this"):
+        assert re.search(rf"\n +{name}( +\d+\.\d\d){{2}} +[-.0-9]+\n", done.stdout)
+    assert f"seconds, at most {SECONDS[line]}: " in done.stdout
+    (found,) = json.loads(output.read_text())["commands"]
+    assert found["command"] == line and set(found["runs"]) == {"this", "other"}
+    assert found["runs"]["other"][0]["processor"] > 0
 
 
-def test_a_command_that_does_not_end_as_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = commands.Command(("list", "none"), 0, 1, builds=False)
-    monkeypatch.setattr(commands, "COMMANDS", (wrong,))
-    with pytest.raises(ZsemuError, match="zsemu list none exits with 2"):
-        list(commands.lines("", 1, None))
+BUSY = """
+import subprocess, sys, time
+held = bytearray(b"1") * (48 << 20)
+if len(sys.argv) < 2:
+    other = subprocess.Popen([sys.executable, "-c", sys.argv[0], "child"])
+while time.process_time() < 0.2:
+    pass
+time.sleep(0.6)
+len(sys.argv) < 2 and other.wait()
+"""
 
 
-def test_what_the_commands_plant_can_be_planted() -> None:
+def test_what_a_command_and_its_processes_take(tmp_path: Path) -> None:
+    """Two processes that hold and compute as much as each other; a limit below that is missed."""
+    code = BUSY.replace("sys.argv[0]", repr(BUSY))
+    took = measured((sys.executable, "-c", code), 0, tmp_path, os.environ)
+    assert took.seconds > 0.6 and took.processor > 0.4
+    assert 96 < took.memory < 192
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "SECONDS", {"slow": 0.5})
+        patch.setattr(comparison, "MEMORY", {"slow": 1024})
+        lines = list(comparison.timed_lines(commands.Timed("slow", True, {"this": [took]})))
+    assert lines[-2:] == [
+        "    seconds, at most 0.5: missed",
+        "    MiB, at most 1024: holds",
+    ]
+
+
+def test_a_command_that_does_not_end_as_it_must(tmp_path: Path) -> None:
+    """Its output is shown, whether it was written there or to stderr."""
+    here = Checkout("this", TESTS.parent, tmp_path / "cache")
+    wrong = commands.Command(("list", "none"), builds=False)
+    with pytest.raises(ZsemuError, match=r"exit status 2, and not 0: .* list none") as caught:
+        list(commands.measure([wrong], [here], 1, tmp_path))
+    assert "none" in caught.value.detail
+
+
+def test_the_commands_are_those_with_targets() -> None:
+    assert [command.line for command in commands.COMMANDS] == list(SECONDS)
     for command in commands.COMMANDS:
-        assert f"{commands._EDIT}\n	{command.code}\n" in commands._mine(command.code)
+        assert f"{commands._EDIT}\n	{command.code}\n" in commands.mine(command.code)
+
+
+def planted_checkout(folder: Path, bench_: str | None) -> Checkout:
+    """Return this package under another path, with a benchmark of which this is the source."""
+    (folder / "tests" / "bench").mkdir(parents=True)
+    (folder / "zsemu").symlink_to(TESTS.parent / "zsemu")
+    if bench_ is not None:
+        (folder / "tests" / "bench" / "measure.py").touch()
+        (folder / "tests" / "bench" / "__main__.py").write_text(bench_)
+    return Checkout(folder.name, folder, folder / "cache")
+
+
+SLEEPER = """
+import json, sys, time
+start = time.perf_counter()
+time.sleep(0.3)
+assert time.perf_counter() - start < 0.25, "this is wall time"
+json.dump({{"archs": {{"arm": {found}}}}}, open(sys.argv[sys.argv.index("--json") + 1], "w"))
+"""
+
+
+def test_replays_of_two_checkouts(tmp_path: Path) -> None:
+    """Each is measured by its own benchmark, in CPU time; one that replays less is refused."""
+    slow = measured_parts()
+    slow["first_operations"]["levels"][COUNTED]["whole_seconds"] = [16.5]
+    both = [
+        planted_checkout(tmp_path / name, SLEEPER.format(found=found))
+        for name, found in (("this", measured_parts(Python_hooks=SCRIPT)), ("other", slow))
+    ]
+    for one in both:
+        one.ensure()
+    taken = against.measure(both, "arm", (), 2, tmp_path)
+    assert len(taken["this"]["whole_trace"]["levels"][UNHOOKED]["whole_seconds"]) == 6
+    rows = {(row.what, row.where): row for row in against.rows("arm", taken)}
+    first = rows["CPU seconds with all counts", "first operations, whole replay"]
+    assert first.values == (3.3, 16.5) and first.verdict == "at least 4: holds"
+    assert rows["times as fast as Python hooks", "whole trace, whole replay"].values[1] is None
+    assert "\n    first operations, whole replay        " in "\n".join(
+        comparison.row_lines("arm", list(rows.values()))
+    )
+
+    slow["whole_trace"]["maps"] = 3
+    planted = SLEEPER.format(found=slow)
+    (both[1].tests / "bench" / "__main__.py").write_text(planted)
+    with pytest.raises(ZsemuError, match=r"does not replay the same there: .* and 3 maps"):
+        against.measure(both, "arm", (), 1, tmp_path)
+    (both[1].tests / "bench" / "__main__.py").write_text("raise SystemExit('no such module')")
+    with pytest.raises(ZsemuError, match="exit status 1") as caught:
+        against.measure(both, "arm", (), 1, tmp_path)
+    assert "no such module" in caught.value.detail
+
+
+def test_without_a_benchmark_there_commands_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def measure(which: list[commands.Command], *_: object) -> list[commands.Timed]:
+        asked.extend(command.line for command in which)
+        return []
+
+    monkeypatch.setattr(commands, "measure", measure)
+    old = planted_checkout(tmp_path / "old", None)
+    command_line.main(arch=["arm"], operations=9000, against=old.path)
+    assert "whole commands are compared instead" in capsys.readouterr().out
+    line = "zsemu compare --arch arm --strategy copy --trace sqlite-lzo-rle --operations 9000"
+    assert asked == [f"{line} --operations 2048", line]

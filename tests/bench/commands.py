@@ -1,38 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Time whole commands, as a user waits for them: this checkout's, and another's beside it.
+"""Measure whole commands, as a user waits for them: this checkout's, and another's beside it."""
 
-The images of strategies are built anew each time; the native hooks are not.
-"""
-
-import os
-import resource
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Final
 
+from bench.checkouts import Checkout
+from bench.resources import Took, measured
 from zsemu.errors import ZsemuError
 from zsemu.paths import ARCH
 
-ROOT: Final = Path(__file__).parents[2]
 _EDIT: Final = "	if (!zs_spans(loc))\n		return;\n"
 """in copy.c, before it copies out"""
+_KEPT: Final = "hooks"
+"""the folder of a cache that is never removed: native hooks are compiled once an installation"""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, and how long a user should wait for it on two processors."""
+    """A command, and the status that it must end with."""
 
     arguments: tuple[str, ...]
-    status: int
-    most: float
-    """seconds"""
+    status: int = 0
     what: str = ""
     code: str = ""
     """planted into mine.c, a copy of ``copy``"""
@@ -41,52 +33,79 @@ class Command:
 
     @property
     def line(self) -> str:
-        """What is printed of it."""
+        """What is printed of it; bench.targets knows it by that."""
         line = " ".join(("zsemu", *self.arguments))
         return f"{line}, {self.what}" if self.what else line
+
+    @property
+    def states(self) -> tuple[bool, ...]:
+        """Whether all is cached, for each of the runs that take turns."""
+        return (False, True) if self.builds else (True,)
 
 
 _MINE = ("check", "./mine.c")
 COMMANDS: Final = (
-    Command(("--version",), 0, 0.15, builds=False),
-    Command(_MINE, 0, 25, "holds"),
-    Command(_MINE, 1, 40, "a wrong byte", "area->buffer[loc->header] ^= 1;"),
+    Command(("--version",), builds=False),
+    Command(_MINE, what="holds"),
+    Command(_MINE, 1, "a wrong byte", "area->buffer[loc->header] ^= 1;"),
     Command(
         _MINE,
         1,
-        40,
         "every 300th write wrong",
         "if (++area->private[0] % 300 == 0)\n		area->buffer[loc->header] ^= 1;",
     ),
     Command(
         _MINE,
         1,
-        40,
         "wrong where a byte is 0x37",
         "if (area->buffer[loc->header + loc->length / 2] == 0x37)\n"
         "		area->buffer[loc->header] ^= 1;",
     ),
-    Command(("check",), 0, 300),
-    Command(("compare",), 0, 8),
-    Command(("compare", "--trace", "sqlite-lzo-rle"), 0, 150),
-    Command(("race", "--arch", "aarch64"), 0, 180),
+    Command(("check",)),
+    Command(("compare",)),
+    Command(("compare", "--trace", "sqlite-lzo-rle")),
+    Command(("race", "--arch", "aarch64")),
 )
-_WARM: Final = Command(("check", "sg", "--arch", "x86_64", "-k", "2012"), 0, 0)
+_WARM: Final = Command(("check", "sg", "--arch", "x86_64", "-k", "2012"))
 """compiles the native hooks"""
 
 
 @dataclass(frozen=True)
-class Took:
-    """What one run of a command took."""
+class Timed:
+    """The runs of one command in one state."""
 
-    seconds: float
-    processor: float
-    """seconds, of all its processes"""
-    memory: int
-    """MiB, of its largest process"""
+    line: str
+    cached: bool
+    """whether all that is compiled was there, or the native hooks alone"""
+    runs: dict[str, list[Took]]
+    """by the name of the checkout"""
+
+    @property
+    def title(self) -> str:
+        """Return the command and the state."""
+        return f"{self.line}: {'all cached' if self.cached else 'nothing cached but the hooks'}"
 
 
-def _mine(code: str) -> str:
+def chosen(text: str) -> list[Command]:
+    """Return the commands whose line contains a text; ZsemuError if there is none."""
+    found = [command for command in COMMANDS if text in command.line]
+    if not found:
+        lines = "\n".join(command.line for command in COMMANDS)
+        raise ZsemuError(f"no command has {text!r} in its line: choose of these", detail=lines)
+    return found
+
+
+def compares(archs: Iterable[str], options: Sequence[str], first: int) -> list[Command]:
+    """Return what replays on each architecture as the benchmark does: the whole trace, its start.
+
+    ``options`` are those of ``compare``; ``first`` is how many operations the start has.
+    """
+    several = [(*options, "--operations", str(first)), tuple(options)]
+    return [Command(("compare", "--arch", arch, *each)) for arch in archs for each in several]
+
+
+def mine(code: str) -> str:
+    """Return copy.c with something planted that is executed before it copies out."""
     text = (ARCH / "strategies" / "copy.c").read_text()
     if text.count(_EDIT) != 1:
         raise ZsemuError("copy.c: not as the benchmark expects it: see tests/bench/commands.py")
@@ -94,50 +113,37 @@ def _mine(code: str) -> str:
     return text.replace("Promises:", "Promised:").replace(_EDIT, f"{_EDIT}\n	{code}\n")
 
 
-def _run(checkout: Path, command: Command, folder: Path) -> Took:
-    cache = folder / "cache"
-    shutil.rmtree(cache / "images", ignore_errors=True)
-    (folder / "mine.c").write_text(_mine(command.code))
-    environment = os.environ | {"PYTHONPATH": str(checkout), "ZSEMU_CACHE": str(cache)}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "zsemu", *command.arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != command.status:
-        name = " ".join(command.arguments)
-        raise ZsemuError(f"zsemu {name} exits with {done.returncode}", detail=done.stderr)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Took(seconds, processor, after.ru_maxrss >> 10)
+def _run(checkout: Checkout, command: Command, folder: Path, *, cached: bool) -> Took:
+    if not cached:
+        for path in checkout.cache.iterdir():
+            if path.name != _KEPT:
+                shutil.rmtree(path)
+    (folder / "mine.c").write_text(mine(command.code))
+    line = (sys.executable, "-m", "zsemu", *command.arguments)
+    return measured(line, command.status, folder, checkout.environment())
 
 
-def lines(only: str, repeat: int, against: Path | None) -> Iterator[str]:
-    """Yield the lines of a table: medians of each command, the checkouts run by turns.
+def measure(
+    commands: Iterable[Command], found: list[Checkout], repeat: int, folder: Path
+) -> Iterator[Timed]:
+    """Yield each command's runs in ``folder``: checkouts take turns, then what is cached.
 
-    ``only`` is what a command's line must contain. ZsemuError if a command does not end as it must.
+    ZsemuError with all output if a command does not end as it must.
     """
-    checkouts = [ROOT, *([against.absolute()] if against else [])]
-    yield f"{'seconds (processor), at most':58}" + "".join(f"{c.name:>16}" for c in checkouts)
-    chosen = [command for command in COMMANDS if only in command.line]
-    with tempfile.TemporaryDirectory() as place:
-        for column, checkout in enumerate(checkouts):
-            (Path(place) / str(column)).mkdir()
-            if any(command.builds for command in chosen):
-                _run(checkout, _WARM, Path(place) / str(column))
-        for command in chosen:
-            taken: list[list[Took]] = [[] for _ in checkouts]
-            for _ in range(repeat):
-                for column, checkout in enumerate(checkouts):
-                    taken[column].append(_run(checkout, command, Path(place) / str(column)))
-            cells = (
-                f"{median(t.seconds for t in each):8.1f} ({median(t.processor for t in each):5.1f})"
-                for each in taken
-            )
-            yield f"{command.line:50}{command.most:8g}" + "".join(cells)
+    warm = False
+    for command in commands:
+        if command.builds and not warm:
+            for checkout in found:
+                _run(checkout, _WARM, folder, cached=True)
+            warm = True
+        runs: dict[bool, dict[str, list[Took]]] = {
+            cached: {checkout.name: [] for checkout in found} for cached in command.states
+        }
+        for number in range(repeat):
+            sys.stderr.write(f"{command.line}: {number + 1} of {repeat}\n")
+            for checkout in found:
+                for cached in command.states:
+                    took = _run(checkout, command, folder, cached=cached)
+                    runs[cached][checkout.name].append(took)
+        for cached, each in runs.items():
+            yield Timed(command.line, cached, each)

@@ -4,7 +4,6 @@
 import gc
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from bench.clock import processor
+from bench.figures import COUNTED, PYTHON, UNHOOKED
 from bench.programs import Ready, prepare
 from bench.replays import Counting, Scripted, Unhooked, emulation
 from zsemu.annotate import profile
@@ -29,10 +30,7 @@ from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, place
 from zsemu.replay.replay import Observe, Outcome, Replay
 from zsemu.runs.request import Request
 
-UNHOOKED: Final = "no hook"
-COUNTED: Final = "block hits and shapes"
-PYTHON: Final = "Python hooks"
-_FIRST: Final = 1 << 11
+FIRST: Final = 1 << 11
 """operations that all levels run: more would mean to wait for Python hooks"""
 
 Evidence = tuple[str, int]
@@ -41,7 +39,7 @@ Evidence = tuple[str, int]
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds."""
+    """Seconds of CPU time, as bench.clock has it."""
 
     whole: float
     """of the replay, or of the process"""
@@ -95,12 +93,6 @@ class Cell:
     missing: tuple[str, ...]
     """what there was no program for, and how to get it"""
 
-    def over_unhooked(self) -> float:
-        """Return the median of the ratios of neighbouring runs."""
-        levels = self.trace.levels
-        pairs = zip(levels[COUNTED].runs, levels[UNHOOKED].runs, strict=True)
-        return median(counted.whole / unhooked.whole for counted, unhooked in pairs)
-
 
 def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     """Measure the one strategy of a request on one architecture."""
@@ -109,7 +101,7 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     path = build(machine, strategy, page_shift=request.page_shift)
     geometry = request.geometry_for(machine)
     placed = place(request.trace, geometry)
-    first = min(_FIRST, int(next(iter(placed.parts())).bounds[1]))
+    first = min(FIRST, int(next(iter(placed.parts())).bounds[1]))
     head = place(request.trace.head(first), geometry)
     assert isinstance(head, PlacedTrace)
     # No read-back: a process outside has none.
@@ -164,9 +156,9 @@ class _Subject:
 
         def run() -> tuple[Run, Evidence]:
             with emulation() as clock:
-                start = time.perf_counter()
+                start = processor()
                 outcome, evidence = replay(self.image)
-                seconds = time.perf_counter() - start
+                seconds = processor() - start
             self._ensure_intact(outcome)
             return Run(seconds, clock.seconds), evidence
 

@@ -5,7 +5,6 @@ import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from outside.counting import need, qemu_command
 from outside.process import Process
 
+from bench.clock import processor
 from zsemu.errors import ZsemuError
 from zsemu.guest.image import Image
 from zsemu.replay.placed_trace import PlacedTrace
@@ -110,16 +110,16 @@ class Ready:
     output: Path
 
     def run(self) -> tuple[float, float, int | None]:
-        """Return the seconds with the operations, those less without, and their instructions."""
+        """Return CPU seconds with the operations, those less without, and their instructions."""
         (seconds, number), (idle, none) = (self._run(command) for command in self.commands)
         return seconds, seconds - idle, None if number is None or none is None else number - none
 
     def _run(self, command: list[str | Path]) -> tuple[float, int | None]:
-        start = time.perf_counter()
+        start = processor()
         done = subprocess.run(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
         )
-        seconds = time.perf_counter() - start
+        seconds = processor() - start
         if done.returncode:
             shown = " ".join(map(str, command))
             raise ZsemuError(f"exit status {done.returncode}: {shown}", detail=done.stderr.decode())

@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was measured, as tables for reading and as JSON."""
+"""What was measured of replays, as tables for reading and as JSON."""
 
 import json
 import platform
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from bench.measure import COUNTED, PYTHON, UNHOOKED, Cell, Level, Part
+from bench.figures import UNHOOKED, Figure, Measured, ratios
+from bench.measure import Cell, Level, Part
 from bench.programs import versions
 from zsemu.paths import replacing
 from zsemu.results.document import Provenance
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _NAME: Final = 38
-_LEAST: Final = {
-    PYTHON: (100, 100),
-    "qemu-user, and memory by region": (2, 2),
-    "callgrind --cache-sim=yes": (1, 2),
-}
-"""how many times as fast as a level all counts are to be, per instruction: to hold, and the goal"""
-_MOST: Final = (1.5, 1.2)
-"""the replay with all counts over the one with no hook: to hold, and the goal"""
 
 
 def _figures(part: Part, seconds: float, base: float) -> str:
@@ -45,50 +38,11 @@ def _table(part: Part) -> Iterator[str]:
         yield _row(part, level)
 
 
-@dataclass(frozen=True)
-class Target:
-    """A figure and what it is to be."""
-
-    what: str
-    where: str
-    """which figure of ours it is about"""
-    value: float
-    holds: bool
-    reached: bool
-    """the goal, too"""
-
-    @property
-    def verdict(self) -> str:
-        """Return it in a word."""
-        return "goal reached" if self.reached else "holds" if self.holds else "missed"
-
-
-def targets(cell: Cell) -> Iterator[Target]:
-    """Yield all that there are figures for."""
-    ratio, (most, goal) = cell.over_unhooked(), _MOST
-    what = f"all counts over no hook: at most {most}, goal {goal}"
-    yield Target(what, "whole trace, whole replay", ratio, ratio <= most, ratio <= goal)
-    for name, (least, goal) in _LEAST.items():
-        if name not in cell.batch.levels:
-            continue
-        theirs = cell.batch.levels[name].emulation / cell.batch.instructions
-        goal_ = f", goal {goal}" if goal > least else ""
-        what = f"times as fast as {name}: at least {least}{goal_}"
-        for where, part in (("whole trace", cell.trace), ("first operations", cell.batch)):
-            ours = part.levels[COUNTED]
-            for how, seconds in (
-                ("whole replay", ours.whole),
-                ("emulation alone", ours.emulation),
-            ):
-                times = theirs * part.instructions / seconds
-                yield Target(what, f"{where}, {how}", times, times >= least, times >= goal)
-
-
-def _verdicts(cell: Cell) -> Iterator[str]:
-    for what, every in groupby(targets(cell), lambda one: one.what):
+def _verdicts(figures: Iterable[Figure]) -> Iterator[str]:
+    for what, every in groupby(figures, lambda one: one.what):
         yield what
         for one in every:
-            yield f"    {one.where:34}{one.value:8.2f}  {one.verdict}"
+            yield f"    {one.where:34}{one.value:8.2f}  {one.verdict}".rstrip()
 
 
 def text(cell: Cell, name: str, repeat: int) -> str:
@@ -104,30 +58,32 @@ def text(cell: Cell, name: str, repeat: int) -> str:
         f" {batch.instructions} guest instructions",
         *_table(batch),
         "",
-        *_verdicts(cell),
+        *_verdicts(ratios(cell.arch, _measured(cell))),
         *(f"left out: {line}" for line in cell.missing),
     ]
     return "\n".join([*lines, ""])
 
 
 def document(cells: list[Cell], provenance: Provenance, strategy: str) -> dict[str, Any]:
-    """Return everything, with the seconds of every run."""
+    """Return everything, with the CPU seconds of every run."""
     return {
         "schema": SCHEMA,
         "provenance": asdict(provenance),
         "machine": platform.machine(),
         "programs": versions([cell.arch for cell in cells]),
         "strategy": strategy,
-        "archs": {
-            cell.arch: {
-                "whole_trace": _part(cell.trace),
-                "first_operations": _part(cell.batch),
-                "targets": [asdict(one) | {"verdict": one.verdict} for one in targets(cell)],
-                "left_out": list(cell.missing),
-            }
-            for cell in cells
-        },
+        "archs": {cell.arch: _judged(cell) for cell in cells},
     }
+
+
+def _judged(cell: Cell) -> dict[str, Any]:
+    measured = _measured(cell)
+    figures = [asdict(one) | {"verdict": one.verdict} for one in ratios(cell.arch, measured)]
+    return measured | {"figures": figures, "left_out": list(cell.missing)}
+
+
+def _measured(cell: Cell) -> Measured:
+    return {"whole_trace": _part(cell.trace), "first_operations": _part(cell.batch)}
 
 
 def _part(part: Part) -> dict[str, Any]:
