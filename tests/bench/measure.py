@@ -107,7 +107,7 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
     # No read-back: a process outside has none.
     batch = replace(head, live=np.empty(0, np.int64))
 
-    subject = _Subject(f"{arch} {name}", path, machine, placed)
+    subject = Subject(f"{arch} {name}", path, machine, placed)
     levels = [
         subject.level(UNHOOKED, subject.unhooked),
         subject.level(COUNTED, subject.replay),
@@ -136,7 +136,7 @@ def measure(request: Request, arch: str, *, repeat: int, outside: bool) -> Cell:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """An image and what it is to replay."""
 
     name: str
@@ -196,7 +196,7 @@ def _instructions(number: np.int64 | int) -> Evidence:
     return "instructions of the phases", int(number)
 
 
-def _part(subject: _Subject, operations: int, levels: list[Level], repeat: int, title: str) -> Part:
+def _part(subject: Subject, operations: int, levels: list[Level], repeat: int, title: str) -> Part:
     instructions = subject.instructions()
     maps = subject.placed.scope_maps["total"]
     levels_ = turns(levels, repeat, title, {"instructions of the guest": instructions})

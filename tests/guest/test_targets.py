@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What target.toml files say, against what the compiler makes of a target."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,13 +35,26 @@ def test_names() -> None:
     assert targets.names() == ("x86_64", "i386", "aarch64", "arm", "riscv64", "riscv32")
 
 
-@pytest.mark.parametrize("name", ["riscv", "strategies", "x86", "", "../arch/arm", "ARM"])
+@pytest.mark.parametrize(
+    "name", ["riscv", "strategies", "x86", "", "../arch/arm", "ARM", "arm-words", "x86_64-"]
+)
 def test_unknown_names_list_the_valid_ones(name: str) -> None:
     with pytest.raises(ZsemuError) as caught:
         target(name)
     assert str(caught.value) == (
-        f"no architecture {name!r}: there are x86_64, i386, aarch64, arm, riscv64, riscv32"
+        f"no architecture {name!r}: there are x86_64, x86_64-movsb, x86_64-words, i386, aarch64,"
+        " arm, riscv64, riscv32"
     )
+
+
+def test_a_variant_copies_otherwise_and_is_else_the_same() -> None:
+    for name, of in targets.variants().items():
+        one, other = target(name), target(of)
+        assert (one.folder, other.folder, other.copy) == (of, of, "copy.S") != one.copy
+        assert (ARCH / of / one.copy).is_file()
+        same = {"name": of, "copy": other.copy, "description": other.description}
+        assert replace(one, **same) == other
+        assert one.description != other.description
 
 
 @each_target

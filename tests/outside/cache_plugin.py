@@ -40,7 +40,7 @@ def compile_plugin(folder: Path) -> Path:
 
 def data_misses(plugin: Path, process: Process, level: Level) -> dict[int, int]:
     """Return how often each instruction's loads and stores missed a level, by its address."""
-    emulator = need(f"qemu-{process.image.target.name}", "qemu-user")
+    emulator = need(f"qemu-{process.image.target.folder}", "qemu-user")
     sizes = f"dcachesize={level.size},dassoc={level.ways},dblksize={level.line}"
     with tempfile.TemporaryDirectory() as name:
         program, log = Path(name) / "process", Path(name) / "log"

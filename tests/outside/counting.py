@@ -56,7 +56,7 @@ def call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[bytes]:
 
 def strings(image: Image) -> list[int]:
     """Return the addresses of the repeated string instructions."""
-    if image.target.name not in ("x86_64", "i386"):
+    if image.target.folder not in ("x86_64", "i386"):
         return []
     base, code = image.sections[".text"]
     return [a for a in image.instructions if _REPEATED.match(code, a - base)]
@@ -147,7 +147,7 @@ def qemu_command(process: Process, program: Path, rows: Path, *levels: str) -> l
     ``levels`` is nothing, "instructions" or "regions", as the plugin has it. What it takes is
     written beside ``rows``.
     """
-    emulator = need(f"qemu-{process.image.target.name}", "qemu-user")
+    emulator = need(f"qemu-{process.image.target.folder}", "qemu-user")
     plan = rows.with_suffix(".plan")
     plan.write_bytes(_plan(process))
     arguments = [f"plan={plan}", f"rows={rows}", *(f"level={level}" for level in levels)]

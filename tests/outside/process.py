@@ -136,7 +136,7 @@ class Process:
                 size = (p["p_filesz"], p["p_memsz"])
                 segments.append((_LOAD, p["p_flags"], p["p_offset"], p["p_vaddr"], *size))
 
-        rule = REPLACEMENTS[machine.name]
+        rule = REPLACEMENTS[machine.folder]
         for address in self.replaced:
             at = address + offset_of[".text"]
             content[at : at + rule.size] = rule.apply(bytes(content[at : at + rule.size]))

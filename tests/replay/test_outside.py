@@ -25,7 +25,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
-from zsemu.guest.targets import target
+from zsemu.guest.targets import target, variants
 from zsemu.replay.placed_trace import PlacedTrace
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.replay.shapes import ShapeRules
@@ -142,8 +142,14 @@ def test_enough_shapes(arch: str) -> None:
     assert number.sum(axis=1).min() >= 500
 
 
-@each_strategy
-@each_arch
+# Of a variant, what copies: all else is that of its architecture.
+VARIANTS = [(arch, name) for arch in variants() for name in ("copy", "readwrite")]
+
+
+@pytest.mark.parametrize(
+    ("arch", "name"),
+    [*((arch, name) for arch in target_names() for name in strategy_names()), *VARIANTS],
+)
 def test_qemu_counts_the_same(arch: str, name: str) -> None:
     """Every count of every phase of every operation, no matter what column."""
     for geometry in GEOMETRIES:

@@ -264,14 +264,14 @@ def _cells(
     chosen = [named(strategy)]
     if against is None:
         return tuple(archs), label(chosen)
-    if against in targets.names():
+    if against in targets.known():
         archs.append(against)
     elif against in strategies.names() or against.endswith((".c", ".o", ".ko")) or "/" in against:
         chosen.append(named(against))
     else:
         raise ZsemuError(
             f"--against {against}: no strategy ({', '.join(strategies.names())}, or the path of a"
-            f" C file) and no architecture ({', '.join(targets.names())})"
+            f" C file) and no architecture ({', '.join(targets.known())})"
         )
     labels = label(chosen)
     if len(set(archs)) < len(archs) or len(set(archs)) * len(labels) < 2:

@@ -26,7 +26,7 @@ def list_() -> None:
         "Architectures",
         *_aligned(
             (one.name, f"{one.description}; CPU model {one.cpu_model}")
-            for one in map(targets.target, targets.names())
+            for one in map(targets.target, targets.known())
         ),
         "",
         "Strategies",

@@ -23,7 +23,7 @@ def complete_arch(incomplete: str) -> list[str]:
     """Return the architectures that begin so."""
     from zsemu.guest import targets
 
-    return _complete(incomplete, targets.names())
+    return _complete(incomplete, targets.known())
 
 
 def complete_strategy(incomplete: str) -> list[str]:

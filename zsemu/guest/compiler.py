@@ -163,7 +163,10 @@ def compile_flags(
         "clang": target.build.flags,
         "gcc": target.build.gcc_flags,
     }[family]
-    return ("-std=gnu11", f"-{optimisation}", *FLAGS, *special, f"-DPAGE_SHIFT={page_shift}")
+    # The access has a copy primitive of its own, of the same source (arch/access.S).
+    other = () if target.copy == "copy.S" else (f'-DZS_COPY_SOURCE="{target.copy}"',)
+    page = f"-DPAGE_SHIFT={page_shift}"
+    return ("-std=gnu11", f"-{optimisation}", *FLAGS, *special, page, *other)
 
 
 def options(
@@ -176,13 +179,13 @@ def options(
 
 
 def _sources(target: Target) -> list[Path]:
-    own = ARCH / target.name
+    own = ARCH / target.folder
     return [
         ARCH / "driver.c",
         ARCH / "boot.c",
         ARCH / "user.c",
         ARCH / "access.S",
-        *(own / f"{n}.S" for n in ("entry", "copy", "swap")),
+        *(own / name for name in ("entry.S", target.copy, "swap.S")),
     ]
 
 
@@ -263,7 +266,7 @@ def build(
         *found.command,
         *compile_flags(cc, target, page_shift, optimisation),
         f"-I{ARCH}",
-        f"-I{ARCH / target.name}",
+        f"-I{ARCH / target.folder}",
         *LINK_FLAGS,
         *("-T", str(ARCH / "image.lds")),
         *(str(path) for path in _sources(target)),

@@ -82,7 +82,7 @@ class SelfTestData:
 
 def data_file(target: Target) -> Path:
     """Return the file that says which events a target's instructions have."""
-    return ARCH / target.name / "selftest.toml"
+    return ARCH / target.folder / "selftest.toml"
 
 
 def read_data(target: Target) -> SelfTestData:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The architectures: each is what its ``arch/<name>/target.toml`` says, as data.
 
+Where a kernel chooses its memcpy() by the CPU, an architecture has variants: each is a Target of
+its own, ``<architecture>-<variant>``, which copies with another primitive and is else the same.
+
 Unicorn and Capstone, which take long to load, are loaded when their constants are looked up: what
 there is, and what it is called, is known without them.
 """
@@ -101,9 +104,13 @@ class SchedulingModels:
 
 @dataclass(frozen=True)
 class Target:
-    """One architecture."""
+    """One architecture, or a variant of one."""
 
     name: str
+    folder: str
+    """the folder in ``arch/``: the name of the architecture"""
+    copy: str
+    """the file there that has the copy primitive"""
     description: str
     word_bits: int
     byte_order: Literal["little", "big"]
@@ -213,11 +220,36 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n)))
 
 
-def _data(name: str) -> dict[str, Any]:
-    if name not in names():
-        raise ZsemuError(f"no architecture {name!r}: there are {', '.join(names())}")
-    with (ARCH / name / "target.toml").open("rb") as stream:
+def _read(folder: str) -> dict[str, Any]:
+    with (ARCH / folder / "target.toml").open("rb") as stream:
         return tomllib.load(stream)
+
+
+@cache
+def variants() -> dict[str, str]:
+    """Return the names of variants and the architectures that they are of."""
+    return {
+        f"{name}-{variant}": name for name in names() for variant in _read(name).get("variants", ())
+    }
+
+
+def known() -> tuple[str, ...]:
+    """Return the names of all architectures, each before its variants."""
+    return tuple(
+        each
+        for name in names()
+        for each in (name, *(v for v, of in variants().items() if of == name))
+    )
+
+
+def _data(name: str) -> dict[str, Any]:
+    folder = name if name in names() else variants().get(name)
+    if not folder:
+        raise ZsemuError(f"no architecture {name!r}: there are {', '.join(known())}")
+    data = {"folder": folder, "copy": "copy.S"} | _read(folder)
+    if folder != name:
+        data |= data["variants"][name.removeprefix(f"{folder}-")]
+    return data
 
 
 def cpu_model(name: str) -> str:
@@ -232,11 +264,13 @@ def _cpu_model(data: dict[str, Any]) -> str:
 
 @cache
 def target(name: str) -> Target:
-    """Read one architecture; ZsemuError names the valid ones if there is no such."""
+    """Read an architecture or a variant; ZsemuError names the valid ones if there is no such."""
     capstone, data = import_module("capstone"), _data(name)
     engine, decoder, build, mca = data["unicorn"], data["capstone"], data["build"], data["mca"]
     return Target(
         name=name,
+        folder=data["folder"],
+        copy=data["copy"],
         description=data["description"],
         word_bits=data["word_bits"],
         byte_order=data["byte_order"],

@@ -106,6 +106,10 @@ def _patch(data: dict[str, Any]) -> Patch:
 def kernel_target(name: str) -> KernelTarget:
     """Read what is known of the kernels of one architecture; ZsemuError if nothing is."""
     known = target(name)
+    if known.folder != name:
+        raise ZsemuError(
+            f"{name}: a kernel's object has a memcpy() of its own: name {known.folder}"
+        )
     with (ARCH / name / "target.toml").open("rb") as stream:
         data = tomllib.load(stream).get("kernel")
     if data is None:

@@ -18,8 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from zsemu.guest.targets import names as target_names
-from zsemu.guest.targets import target
+from zsemu.guest.targets import known, target
 from zsemu.reports.matrix import INSTRUCTIONS, USES, WHOLE, Matrix
 from zsemu.results.document import Record
 from zsemu.results.limits import BYTES, value
@@ -88,7 +87,7 @@ class PriceCurve:
 
 def unit(arch: str) -> str:
     """Return the count in which prices are drawn: bytes where one instruction moves any number."""
-    repeats = arch in target_names() and target(arch).instructions.string
+    repeats = arch in known() and target(arch).instructions.string
     return BYTES if repeats else INSTRUCTIONS
 
 

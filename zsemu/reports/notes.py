@@ -7,8 +7,7 @@ from textwrap import TextWrapper
 from typing import Final
 
 from zsemu.counts import LIMITS, NOT_CYCLES
-from zsemu.guest.targets import names as target_names
-from zsemu.guest.targets import target
+from zsemu.guest.targets import known, target
 from zsemu.replay.violations import check_of
 from zsemu.reports.cache_tables import DEFINITIONS as CACHE_DEFINITIONS
 from zsemu.reports.cache_tables import MODEL as CACHE_MODEL
@@ -102,9 +101,7 @@ def definitions(document: Document, relative_to: str, *, split: bool = False) ->
 def repeats(document: Document) -> list[str]:
     """Say on which architectures instructions do not compare, in one line or none."""
     repeat = [
-        arch
-        for arch in by_arch(document)
-        if arch in target_names() and target(arch).instructions.string
+        arch for arch in by_arch(document) if arch in known() and target(arch).instructions.string
     ]
     if not repeat:
         return []

@@ -4,8 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from zsemu.guest.targets import names as target_names
-from zsemu.guest.targets import target
+from zsemu.guest.targets import known, target
 from zsemu.results.throughput import ModelledLoop, Throughput
 
 _PRIMITIVES: Final = {"zs_copy": "copying", "zs_swap": "exchanging"}
@@ -62,7 +61,7 @@ def throughput_table(found: Throughput) -> ThroughputTable:
     columns = [name for name in _PRIMITIVES.values() if any(name == column for _, column in loops)]
     columns += dict.fromkeys(others)
     rows, unmodelled = [], []
-    for arch in (name for name in target_names() if any(name == one for one, _ in loops)):
+    for arch in (name for name in known() if any(name == one for one, _ in loops)):
         how = dict(target(arch).models.cpus)
         own = [loops.get((arch, name)) for name in columns]
         for cpu in dict.fromkeys(cpu for loop in own if loop for cpu in loop.cycles):

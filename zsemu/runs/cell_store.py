@@ -65,6 +65,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
     """
     alone = replace(request, archs=(arch,), strategies={name: request.strategies[name]})
     made_by = provenance(alone)
+    description = ARCH / target(arch).folder / "target.toml"
     return {
         "arch": arch,
         "strategy": name,
@@ -82,7 +83,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
             cc=request.cc,
             optimisation=request.optimisation,
         ),
-        "target.toml": hashlib.sha256((ARCH / arch / "target.toml").read_bytes()).hexdigest(),
+        "target.toml": hashlib.sha256(description.read_bytes()).hexdigest(),
         "trace": f"{request.trace.name} {trace_digest}",
         "version of zsemu": zsemu.__version__,
         "sources of zsemu": sources_digest(),

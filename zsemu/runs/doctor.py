@@ -178,7 +178,7 @@ def _digest(target: Target) -> str:
         *sorted(hooks.SOURCES.glob("*.[ch]")),
         selftest.program(),
         selftest.data_file(target),
-        ARCH / target.name / "target.toml",
+        ARCH / target.folder / "target.toml",
     ):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:24]
