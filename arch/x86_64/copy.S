@@ -6,9 +6,10 @@
  *
  * String moves, as the kernel's memcpy on a CPU with X86_FEATURE_REP_GOOD
  * (arch/x86/lib/memcpy_64.S, up to v6.3). Not the one "rep movsb" that it has for
- * CPUs with ERMS, and alone with FSRM since: the bytes moved are the same, but where
- * neither is there, and in an emulator, it takes eight times the rounds. The tail is
- * not skipped when it is empty, there as here.
+ * CPUs with ERMS, and alone with FSRM since (copy-movsb.S), nor the words for all
+ * other CPUs (copy-words.S): the bytes moved are the same, but where neither is there,
+ * and in an emulator, the former takes eight times the rounds. The tail is not skipped
+ * when it is empty, there as here.
  *
  * No alignment is asked for: x86 has no rule to break, and word-aligned pointers,
  * which are all that a strategy has, make every round aligned. The direction flag is

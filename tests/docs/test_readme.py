@@ -28,14 +28,16 @@ from zsemu.caches.hierarchy import find as find_caches
 from zsemu.caches.presets import PRESETS
 from zsemu.cli.app import app
 from zsemu.guest.strategies import names, strategy
+from zsemu.guest.targets import known as known_targets
 from zsemu.guest.targets import names as target_names
+from zsemu.guest.targets import target
 from zsemu.replay.access_sequence import AccessSequence
 from zsemu.replay.placed_trace import MAX_OPERATIONS
 from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document
-from zsemu.runs.compare import run, single
+from zsemu.runs.compare import run, run_here, single
 from zsemu.runs.request import Request
 from zsemu.traces.file import TraceFile, find
 
@@ -330,6 +332,31 @@ def test_what_the_text_says_of_inner_loops() -> None:
         f"on aarch64 where an invalidate costs {price_of_one[0]} instructions, or the time to load"
         f" and store {price_of_one[1]} bytes"
     ) in WORDS
+
+
+def test_what_the_text_says_of_copy_primitives() -> None:
+    """Its figures, what it computes by hand, and the results: all are measured again."""
+    strategies = {name: strategy(name) for name in ("copy", "swap", "swap-min", "readwrite")}
+    archs = tuple(arch for arch in known_targets() if target(arch).folder == "x86_64")
+    asked = replace(request("zsmapbench"), archs=archs, strategies=strategies)
+    again = kept.text(run_here(asked), plotted=False)
+    assert again == (readme.HERE / f"{readme.VARIANTS}.json").read_text()
+    rows = {
+        row[0]: row[1:] for row in map(str.split, readme.variants(readme.VARIANTS).splitlines())
+    }
+    copy, swap = rows["copy"], rows["swap"]
+    assert 2 * (26 * 12 + 7 + 25 * 12 + 7) == 1252
+    for says in (
+        f"`swap` costs {swap[1]} times as much as `copy` where that has `rep movsq`, and {swap[9]}"
+        f" times as much where it has words; of the bytes, `swap` moves"
+        f" {int(swap[-1]) / int(copy[-1]):.2f} times as many",
+        "2 · (26 · 12 + 7 + 25 · 12 + 7) = 1252",
+        f"{copy[8]} - {copy[0]} = 1252 - 28",
+    ):
+        assert says in WORDS
+    assert int(copy[8]) - int(copy[0]) == 1252 - 28
+    for arch in archs:
+        assert f"`{arch}`" in WORDS
 
 
 def test_what_the_text_says_of_caches() -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What target.toml files say, against what the compiler makes of a target."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from zsemu.counts import TLB_KINDS
 from zsemu.errors import ZsemuError
 from zsemu.guest import targets
 from zsemu.guest.compiler import build
+from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import target
 from zsemu.paths import ARCH
@@ -50,11 +52,36 @@ def test_unknown_names_list_the_valid_ones(name: str) -> None:
 def test_a_variant_copies_otherwise_and_is_else_the_same() -> None:
     for name, of in targets.variants().items():
         one, other = target(name), target(of)
-        assert (one.folder, other.folder, other.copy) == (of, of, "copy.S") != one.copy
+        assert one.folder == other.folder == of
+        assert other.copy == "copy.S" != one.copy
         assert (ARCH / of / one.copy).is_file()
-        same = {"name": of, "copy": other.copy, "description": other.description}
-        assert replace(one, **same) == other
+        assert other == replace(
+            one,
+            name=of,
+            copy=other.copy,
+            string_copy=other.string_copy,
+            description=other.description,
+        )
         assert one.description != other.description
+
+
+@pytest.mark.parametrize("arch", targets.known())
+def test_the_copy_primitive_is_what_the_data_says(arch: str) -> None:
+    """A repeated string instruction in its source, or none; and it is the one that is linked."""
+    machine = target(arch)
+    source = (ARCH / machine.folder / machine.copy).read_text()
+    assert machine.string_copy == bool(re.search(r"^\trep movs", source, re.MULTILINE))
+    image = Image(build(machine, strategy("copy")), machine)
+    # The access has one of its own.
+    for name in ("zs_copy", "zs_access_copy"):
+        code = [
+            one.text
+            for one in image.instructions.values()
+            if image.where(one.address).startswith(f"{name}+")
+        ]
+        assert len(code) > 2
+        assert machine.string_copy == any(text.startswith("rep movs") for text in code)
+        assert ("\trep movsq" in source) == any("movsq" in text for text in code)
 
 
 @each_target

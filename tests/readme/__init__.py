@@ -16,6 +16,11 @@ What misses in a model of caches is in ``NAME-caches.json``, a part of what this
 
     zsemu compare --trace NAME --arch aarch64 --cache l1=32K:8,l2=512K:8 --json NAME-caches.json
 
+What copy primitives cost is in ``zsmapbench-variants.json``, all of what this writes::
+
+    zsemu compare --trace zsmapbench --arch x86_64,x86_64-movsb,x86_64-words
+        --strategy copy,swap,swap-min,readwrite --json zsmapbench-variants.json
+
 What kernels' objects cost is measured by ``python -m fidelity``. The plot is ``boundary.svg``, one
 of those that this writes::
 
@@ -39,7 +44,7 @@ import fidelity
 
 from readme import kept, recordings
 from zsemu.annotate.text_columns import table
-from zsemu.counts import STRATEGY_PHASES
+from zsemu.counts import PHASES, STRATEGY_PHASES
 from zsemu.paths import replacing
 from zsemu.reports import break_even_text, glance_text, plot_files
 from zsemu.reports.details_text import text
@@ -62,6 +67,8 @@ LOOPS: Final = "loops"
 RECORDINGS: Final = ("sqlite-lzo-rle", "compile-zstd")
 CACHE: Final = "l1=32K:8,l2=512K:8"
 """the caches that were modelled over the recordings"""
+VARIANTS: Final = "zsmapbench-variants"
+BYTES: Final = ("bytes_loaded", "bytes_stored")
 MISSES: Final = ("cache.l1_misses", "cache.l2_misses")
 _BLOCK: Final = re.compile(
     r"(<!-- readme: ([\w-]+) -->\n```\n).*?(?=^```$)", re.DOTALL | re.MULTILINE
@@ -179,6 +186,34 @@ def misses(*traces: str) -> str:
     return "\n".join(lines[:-1]) + "\n"
 
 
+def variants(name: str) -> str:
+    """Return instructions of map and unmap, then with the access, by copy primitive."""
+    cells = records(name)
+    archs = list(dict.fromkeys(arch for arch, _ in cells))
+    lines = [
+        "instructions of a map, ratio to copy; bytes loaded and stored of map + unmap",
+        "".join([" " * 10, *(f"  {f' {arch} ':-^24}" for arch in archs)]),
+        "".join(["strategy  ", *["  map + unmap  with access"] * len(archs), "   bytes"]),
+    ]
+    for strategy in dict.fromkeys(strategy for _, strategy in cells):
+        row = [f"{strategy:10}"]
+        for arch in archs:
+            for phases in (STRATEGY_PHASES, PHASES):
+                mean, base = (
+                    cells[arch, one].mean("instructions", "spanning", phases)
+                    for one in (strategy, "copy")
+                )
+                row.append(f"{mean:7.0f} {mean / base:5.2f}")
+        moved = {
+            sum(cells[arch, strategy].mean(way, "spanning", STRATEGY_PHASES) for way in BYTES)
+            for arch in archs
+        }
+        row.append(f"{moved.pop():8.0f}")
+        assert not moved, "a primitive moves more than another"
+        lines.append("".join(row))
+    return "\n".join(lines) + "\n"
+
+
 def ranked(trace: str) -> dict[str, list[tuple[float, float, int]]]:
     """Return mean, ratio to copy and rank of bytes, L1 misses and L2 misses, by strategy."""
     cells = {one.strategy: one for one in results(f"{trace}-caches").records}
@@ -200,6 +235,7 @@ BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "break-even": lambda: break_even("sqlite-lzo-rle"),
     "throughput": throughput,
     "misses": lambda: misses(*RECORDINGS),
+    "variants": lambda: variants(VARIANTS),
     "implied": lambda: implied_costs("zsmapbench"),
     "recordings": lambda: recordings.table(results),
     "costs": lambda: costs("sqlite-lzo-rle", "aarch64"),

@@ -111,6 +111,8 @@ class Target:
     """the folder in ``arch/``: the name of the architecture"""
     copy: str
     """the file there that has the copy primitive"""
+    string_copy: bool
+    """whether one instruction of that primitive moves any number of bytes"""
     description: str
     word_bits: int
     byte_order: Literal["little", "big"]
@@ -271,6 +273,7 @@ def target(name: str) -> Target:
         name=name,
         folder=data["folder"],
         copy=data["copy"],
+        string_copy=data.get("string_copy", False),
         description=data["description"],
         word_bits=data["word_bits"],
         byte_order=data["byte_order"],

@@ -87,7 +87,7 @@ class PriceCurve:
 
 def unit(arch: str) -> str:
     """Return the count in which prices are drawn: bytes where one instruction moves any number."""
-    repeats = arch in known() and target(arch).instructions.string
+    repeats = arch in known() and target(arch).string_copy
     return BYTES if repeats else INSTRUCTIONS
 
 

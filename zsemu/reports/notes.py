@@ -100,9 +100,7 @@ def definitions(document: Document, relative_to: str, *, split: bool = False) ->
 
 def repeats(document: Document) -> list[str]:
     """Say on which architectures instructions do not compare, in one line or none."""
-    repeat = [
-        arch for arch in by_arch(document) if arch in known() and target(arch).instructions.string
-    ]
+    repeat = [arch for arch in by_arch(document) if arch in known() and target(arch).string_copy]
     if not repeat:
         return []
     return [
