@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from bench import __main__ as command_line
 from bench import against, commands, comparison
+from bench import rounds as string_rounds
 from bench.checkouts import Checkout
 from bench.figures import COUNTED, PYTHON, UNHOOKED, ratios
 from bench.measure import Level, Run, turns
@@ -405,3 +406,15 @@ def test_without_a_benchmark_there_commands_are_compared(
     assert "whole commands are compared instead" in capsys.readouterr().out
     line = "zsemu compare --arch arm --strategy copy --trace sqlite-lzo-rle --operations 9000"
     assert asked == [f"{line} --operations 2048", line]
+
+
+def test_the_share_of_rounds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of made-up times; and each primitive has the rounds that its description says."""
+    # 2 + 5 seconds for 10 rounds, 2 + 40 for 80, and 4 without; then the same with noise.
+    found = string_rounds.costs([(7.0, 8.0, 7.0), (42.0, 42.0, 42.0), (4.2, 4.2, 4.2)], (10, 80, 0))
+    assert found == pytest.approx((0.5, 5 / 7, 0.4))
+    string_rounds.main(operations=300, repeat=1)
+    lines = capsys.readouterr().out.splitlines()
+    words, bytes_, none = (int(line.split()[1]) for line in lines[2:5])
+    assert none == 0 and 7 * words < bytes_ <= 8 * words
+    assert lines[1] == UNHOOKED and lines[7] == COUNTED

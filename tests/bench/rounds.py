@@ -8,6 +8,7 @@ rounds on x86_64 is their share. Of the variant without any such instruction fol
 what it saves is the rounds less the instructions that it has instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Annotated, Final
@@ -59,7 +60,6 @@ def main(
     for _ in range(repeat):
         for level in levels.values():
             level.runs.append(level.run()[0])
-    whole, bytewise, none = ARCHS
     print(f"copy, the first {operations} operations of sqlite-lzo-rle: CPU seconds, of {repeat}")
     for what in (UNHOOKED, COUNTED):
         print(what)
@@ -69,16 +69,25 @@ def main(
                 median(getattr(run, name) for run in runs) for name in ("whole", "emulation")
             )
             print(f"    {arch:14}{rounds[arch]:12} rounds{replayed:9.3f}, emulation{emulated:9.3f}")
-        turns = zip(*(levels[arch, what].runs for arch in ARCHS), strict=True)
-        each, shares, bounds = [], [], []
-        for words, others, without in turns:
-            more = rounds[bytewise] - rounds[whole]
-            one = (others.emulation - words.emulation) / more
-            each.append(one)
-            shares.append(one * rounds[whole] / words.emulation)
-            bounds.append(1 - without.emulation / words.emulation)
-        print(f"    a round: {median(each) * 1e9:.1f} ns; all on {whole}: {median(shares):.0%}")
-        print(f"    of the emulation; {none} saves {median(bounds):.0%}")
+        emulations = [[run.emulation for run in levels[arch, what].runs] for arch in ARCHS]
+        one, share, saved = costs(emulations, list(rounds.values()))
+        print(f"    a round: {one * 1e9:.1f} ns; all on {ARCHS[0]}: {share:.0%} of the emulation")
+        print(f"    {ARCHS[2]} saves {saved:.0%} of it")
+
+
+def costs(runs: Sequence[Sequence[float]], rounds: Sequence[int]) -> tuple[float, float, float]:
+    """Return seconds of a round, the share of all, and what a copy without rounds saves.
+
+    ``runs`` are seconds and ``rounds`` numbers of ARCHS, in that order. Figures are medians over
+    the runs that took turns.
+    """
+    each, shares, saved = [], [], []
+    for own, bytewise, without in zip(*runs, strict=True):
+        one = (bytewise - own) / (rounds[1] - rounds[0])
+        each.append(one)
+        shares.append(one * rounds[0] / own)
+        saved.append(1 - without / own)
+    return median(each), median(shares), median(saved)
 
 
 if __name__ == "__main__":

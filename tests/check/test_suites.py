@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faulty import FAULTS
+from samples import busy_trace, placed
 
 from zsemu.check.exhaustive import exhaustive
 from zsemu.check.findings import Failure, Findings, Request, Result
@@ -18,11 +19,11 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import PROMISES, Strategy, strategy
-from zsemu.guest.targets import Target, target
+from zsemu.guest.targets import Target, target, variants
 from zsemu.replay import script_text
 from zsemu.replay.by_shape import EachClass
 from zsemu.replay.observation import StrictTranslations
-from zsemu.replay.replay import Replay
+from zsemu.replay.replay import Replay, Trial
 from zsemu.replay.violations import KEPT, PROMISE, STALE, WRONG_BYTES, Violation, check_of
 from zsemu.reports.check_text import explain
 from zsemu.runs.check import run
@@ -114,6 +115,20 @@ def test_planted_fault_is_found_and_its_case_shows_it_again(
     for failure in found.values():
         assert failure.check == check_of(failure.violation)
         assert failure.check in checks_of(failure, machine, checked, tmp_path)
+
+
+@pytest.mark.parametrize("arch", variants())
+def test_other_copy_primitives_are_judged(arch: str, tmp_path: Path) -> None:
+    """As in a suite: what holds does, and a copy that is too short is found."""
+    machine, work = target(arch), placed(busy_trace(300), arch)
+    found = []
+    for checked in (strategy("copy-modes"), planted("copy-in-short", tmp_path)):
+        image = Image(build(machine, checked), machine)
+        trial = Trial(image, work, observe=StrictTranslations, promises=checked.promises)
+        found.append({violation.kind for violation in trial.run().violations})
+    good, short = found
+    assert not good
+    assert BY_NAME["copy-in-short"].finds in short
 
 
 @pytest.mark.parametrize("name", ["settle-forgets-the-slot-itself", "copy-in-skipped-for-update"])
