@@ -59,7 +59,7 @@ Archs = Annotated[
     typer.Option(
         "--arch",
         metavar="ARCH",
-        help="Architectures. [default: all]",
+        help="Architectures. [default: all but variants, such as x86_64-words]",
         autocompletion=complete_arch,
     ),
 ]
