@@ -10,6 +10,7 @@ from zsemu.errors import ZsemuError
 from zsemu.kernel.facts import discover
 from zsemu.kernel.link import link
 from zsemu.kernel.object import load
+from zsemu.kernel.target import kernel_target
 
 
 def _calling(name: str) -> str:
@@ -85,3 +86,8 @@ def test_without_debug_information_the_option_is_named(tmp_path: Path) -> None:
     path = compiled(tmp_path, "x86_64", None, "-g0")
     with pytest.raises(ZsemuError, match="CONFIG_DEBUG_INFO_DWARF5"):
         discover(load(path))
+
+
+def test_a_variant_of_an_architecture_has_no_objects() -> None:
+    with pytest.raises(ZsemuError, match=r"has a memcpy\(\) of its own: name x86_64$"):
+        kernel_target("x86_64-words")
