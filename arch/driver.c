@@ -11,23 +11,29 @@
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
 
+#define op_of(location) \
+	((struct zs_op *)((char *)(location) - __builtin_offsetof(struct zs_op, loc)))
+
 struct zs_boot zs_boot_info;
 struct zs_batch zs_batch;
 /* Read once: a host that starts two CPUs gives each a batch of its own. */
 struct zs_batch *zs_next_batch = &zs_batch;
 unsigned long zs_direct_map;
 
-/* The slot's first word: link of the free list, or header. */
-static __driver unsigned long *first_word(const struct zs_location *loc)
+/* The slot's first word: link of the free list, or header. It is the driver's. */
+static __driver unsigned long *first_word(struct zs_location *loc)
 {
+	op_of(loc)->phase = ZS_NO_PHASE;
 	return (unsigned long *)(zs_page_address(loc->zspage, loc->page) +
 				 loc->offset);
 }
 
-static __driver void settle(struct zs_area *area, const struct zs_location *loc)
+static __driver void settle(struct zs_area *area, struct zs_location *loc)
 {
-	if (zs_settle)
-		zs_settle(area, loc);
+	if (!zs_settle)
+		return;
+	op_of(loc)->phase = ZS_IN_SETTLE;
+	zs_settle(area, loc);
 }
 
 /* As init_zspage(): every slot's first word links to the next, tag bit clear. */
@@ -71,6 +77,7 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 		return 1;
 	}
 	span[0].length = span[1].length = 0;
+	op->phase = ZS_IN_MAP;
 	spans = zs_map_object(area, &op->loc, op->mode, op->caller, span);
 	if (total_length(span, spans) != op->loc.length)
 		op->error = ZS_BAD_SPANS;
@@ -81,6 +88,7 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 static __driver void access(struct zs_op *op, const struct zs_span *span,
 			    u32 spans)
 {
+	op->phase = ZS_IN_ACCESS;
 	if (op->mode != ZS_MM_WO)
 		zs_access_out(span, spans, op->caller);
 	if (op->mode == ZS_MM_RW)
@@ -97,8 +105,10 @@ static __driver void use(struct zs_area *area, struct zs_op *op)
 	if (op->error)
 		return;
 	access(op, span, spans);
-	if (op->kind != ZS_ACCESS)
-		zs_unmap_object(area, &op->loc, op->mode, op->caller);
+	if (op->kind == ZS_ACCESS)
+		return;
+	op->phase = ZS_IN_UNMAP;
+	zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
 static __driver void hold(struct zs_area *area, struct zs_op *op)
@@ -112,6 +122,7 @@ static __driver void hold(struct zs_area *area, struct zs_op *op)
 	held[op->held].span[0].length = span[0].length;
 	held[op->held].span[1].addr = span[1].addr;
 	held[op->held].span[1].length = span[1].length;
+	op->phase = ZS_IN_ACCESS;
 	if (!op->error && op->mode != ZS_MM_WO)
 		zs_access_out(span, spans, op->caller);
 }
@@ -125,10 +136,12 @@ static __driver void release(struct zs_area *area, struct zs_op *op)
 	const struct zs_span *span = held[op->held].span;
 	u32 spans = held[op->held].spans;
 
+	op->phase = ZS_IN_ACCESS;
 	if (op->mode == ZS_MM_RO)
 		zs_access_out(span, spans, op->update);
 	else
 		access(op, span, spans);
+	op->phase = ZS_IN_UNMAP;
 	zs_unmap_object(area, &op->loc, op->mode, op->caller);
 }
 
@@ -288,12 +301,12 @@ __driver void zs_driver(void)
 	for (i = batch->first; i < batch->last; i++) {
 		struct zs_op *op = &batch->ops[i];
 
+		*current = i;
 		/* Without shapes nobody asks; and the words are not this CPU's alone. */
 		if (batch->known)
 			op->state = state_of(&op->loc);
 		if (batch->stop_at != ZS_STOP_NEVER && stops(batch, op))
 			break;
-		*current = i;
 		operate((struct zs_area *)((char *)batch->area +
 					   op->cpu * batch->area_stride),
 			op);

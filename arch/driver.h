@@ -51,6 +51,15 @@ enum zs_kind {
 #define ZS_OPENS	(1U << 0)	/* this allocation creates its zspage */
 #define ZS_CHECK	(1U << 1)	/* look at the header before the read */
 
+/* Which code of others runs: written by the driver, read by the host's hooks. */
+enum zs_phase {
+	ZS_NO_PHASE,
+	ZS_IN_SETTLE,
+	ZS_IN_MAP,
+	ZS_IN_ACCESS,
+	ZS_IN_UNMAP,
+};
+
 enum zs_error {
 	ZS_OK,
 	ZS_BAD_SPANS,	/* not 1 or 2, or not of loc.length bytes together */
@@ -73,6 +82,7 @@ struct zs_op {
 	unsigned long span;	/* of a map: where its only span is, 0 if it has two */
 	u32 state;		/* hash of the page words that matter, before the operation */
 	u32 error;
+	u32 phase;		/* enum zs_phase */
 } __attribute__((aligned(64)));
 
 struct zs_batch {

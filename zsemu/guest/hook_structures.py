@@ -112,7 +112,9 @@ class NativeRun(ctypes.Structure):
     """``struct run``: the limits of a run, and where it is."""
 
     _fields_ = (
-        *_pointers("current expected"),
+        *_pointers("current phases"),
+        *_words("phases_stride"),
+        *_pointers("said expected"),
         *_words("budget"),
         *_pointers("stop"),
         *_words("stopped phase operation pc spent behind depth"),

@@ -98,10 +98,11 @@ class Hooks:
         self._handles: list[ctypes.c_size_t] = []
         self._native = NativeHooks()
         self._describe_image(memory.image)
-        field = memory.types.batch.fields["current"]  # type: ignore[index]
-        current = memory.image.address("zs_batch") - RAM_BASE + field[1]
         run = self._native.run
-        self._point(run, "current", memory.ram[current:])
+        self._point(run, "current", memory.batch["current"])
+        self._phases = memory.view(memory.ops, memory.types.op, memory.sizes.operations)["phase"]
+        self._point(run, "phases", self._phases)
+        run.phases_stride = memory.types.op.itemsize
         run.budget, run.phase = budget, DRIVER_PHASE
         run.stop = ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value
         self._blocks = BlockHistogram(
@@ -114,6 +115,8 @@ class Hooks:
         native.text, native.text_size = start, end - start
         native.word_bits = image.target.word_bits
         describe_entries(self._native.entries, image)
+        # What enters the driver lies before it.
+        self._native.entries.driver = start
 
     def _point(self, structure: ctypes.Structure, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of a native structure point at an array."""
@@ -123,8 +126,13 @@ class Hooks:
     # --- What the callbacks are given --------------------------------------------------------
 
     def expect(self, expected: NDArray[np.void]) -> None:
-        """Say what the operations of a batch may do, dtype EXPECTED, shape (operations,)."""
+        """Say what the operations of a batch may do, dtype EXPECTED, shape (operations,).
+
+        None of them has begun.
+        """
         self._point(self._native.run, "expected", expected)
+        self._native.run.phase = DRIVER_PHASE
+        self._phases[: len(expected)] = 0
 
     def weigh(self, weights: NDArray[np.uint64]) -> None:
         """Say how often each operation of a batch counts in the profile, shape (operations,)."""
@@ -199,15 +207,19 @@ class Hooks:
     # --- Unicorn -----------------------------------------------------------------------------
 
     def attach_blocks(self, uc: unicorn.Uc) -> None:
-        """Count hits per block, but for those of the access, which is the last of the code."""
-        last = self._memory.image.address("zs_access_start") - 1
-        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, last=last)
+        """Count hits per block of the strategy: between the code of the driver and the access."""
+        image = self._memory.image
+        some = image.address("zs_driver_end"), image.address("zs_access_start") - 1
+        self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, some)
 
     def attach_all_blocks(self, uc: unicorn.Uc) -> None:
         """Count hits of all blocks, the driver's included, as if one endless phase had them all."""
         native = self._native
         native.entries.driver = native.entries.driver_end = 0
         native.run.phase, native.run.budget = 0, _NOWHERE
+        # What the driver says is that it is in this phase of this operation, whatever happens.
+        self._point(native.run, "said", np.ones(1, np.uint32))
+        self._point(native.run, "current", np.zeros(1, np.uint64))
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
 
     def attach_everything(self, uc: unicorn.Uc) -> None:
@@ -237,8 +249,10 @@ class Hooks:
         if status:
             raise unicorn.UcError(status)
 
-    def _add(self, uc: unicorn.Uc, kind: int, callback: object, last: int | None = None) -> None:
-        """Add a callback, for code up to the address ``last`` or for everything."""
+    def _add(
+        self, uc: unicorn.Uc, kind: int, callback: object, some: tuple[int, int] = (1, 0)
+    ) -> None:
+        """Add a callback, for ``some`` addresses from the first to the last, or for everything."""
         # Past the binding's own hook_add(): that would call Python for every event.
         handle = ctypes.c_size_t()
         status = uclib.uc_hook_add(
@@ -247,8 +261,8 @@ class Hooks:
             ctypes.c_int(kind),
             ctypes.cast(callback, ctypes.c_void_p),  # type: ignore[arg-type]
             ctypes.byref(self._native),
-            ctypes.c_uint64(1 if last is None else 0),
-            ctypes.c_uint64(last or 0),
+            ctypes.c_uint64(some[0]),
+            ctypes.c_uint64(some[1]),
         )
         if status:
             raise unicorn.UcError(status)

@@ -135,7 +135,7 @@ def _op(word: str, u32: str) -> np.dtype[np.void]:
         return [(f"{prefix}zspage", word, at), *numbers]
 
     return _struct(
-        _align(last + 2 * 4, 64),
+        _align(last + 3 * 4, 64),
         [
             ("kind", u32, 0),
             ("cpu", u32, 4),
@@ -149,6 +149,7 @@ def _op(word: str, u32: str) -> np.dtype[np.void]:
             *_words(word, "found span", found),
             ("state", u32, last),
             ("error", u32, last + 4),
+            ("phase", u32, last + 8),
         ],
     )
 

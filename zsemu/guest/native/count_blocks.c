@@ -23,7 +23,7 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user)
 {
 	struct hooks *h = user;
 
-	if (!is_round(&h->blocks, address, size)) {
+	if (!is_round(&h->blocks, address, size) || !lasts(h)) {
 		other_block(h, uc, address, size);
 		return;
 	}

@@ -95,6 +95,11 @@ struct image {
 /* The run of a batch: its limits, and where it is. */
 struct run {
 	const void *current;		/* operation, a word of the guest's */
+	/* what the driver says of each operation, enum phase + 1 or 0: the
+	 * first one's, bytes to the next one's, and that of ours */
+	const uint8_t *phases;
+	uint64_t phases_stride;
+	const uint32_t *said;
 	const struct expected *expected;	/* by operation */
 	uint64_t budget;		/* of blocks or instructions, a phase */
 	int (*stop)(void *uc);

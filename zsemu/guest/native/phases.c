@@ -14,7 +14,6 @@ static void begin_phase(struct hooks *h, enum phase phase)
 	struct rows *rows = &h->rows;
 
 	run->phase = phase;
-	run->operation = current_operation(h);
 	run->spent = 0;
 	run->pc = 0;
 	run->depth = 0;
@@ -49,18 +48,38 @@ static void end_phase(struct hooks *h, void *uc)
 	h->blocks.previous = h->blocks.previous_size = 0;
 }
 
-/* Return the phase of the code at an address, which runs next. */
+/* Whether the phase goes on in which the last code ran; it is not the driver's. */
+static int lasts(const struct hooks *h)
+{
+	return *h->run.said == h->run.phase + 1 &&
+	       current_operation(h) == h->run.operation;
+}
+
+/*
+ * Return the phase of the code at an address, which runs next. The driver says
+ * which phase it begins or has ended. Whatever is called then belongs to it,
+ * until the driver's own code runs again.
+ */
 static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 {
-	enum phase phase = phase_of(&h->entries, h->run.phase, address);
+	const struct entries *e = &h->entries;
+	struct run *run = &h->run;
+	int driver = address - e->driver < e->driver_end - e->driver;
 
-	if (phase != h->run.phase) {
-		if (phase == DRIVER)
-			end_phase(h, uc);
-		else
-			begin_phase(h, phase);
+	if (run->phase != DRIVER) {
+		if (!driver && lasts(h))
+			return run->phase;
+		end_phase(h, uc);
 	}
-	return phase;
+	if (driver)
+		return DRIVER;
+	run->operation = current_operation(h);
+	run->said = (const uint32_t *)(run->phases +
+				       run->operation * run->phases_stride);
+	/* What a strategy may have stored there by mistake is no phase, either. */
+	if (*run->said - 1 < PHASES)
+		begin_phase(h, *run->said - 1);
+	return run->phase;
 }
 
 /*
