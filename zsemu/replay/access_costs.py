@@ -8,6 +8,10 @@ strategy handed out the caller's own buffer. Where the object is decides only fo
 bytes count, and how many cache lines they are. When a trace has been replayed, each access that has
 occurred is made once more, from memory that nobody needs any more, and observed.
 
+Behind its first bytes, a copy repeats what it does for each LINE of them. So of long accesses only
+two are made for each remainder, a line apart, and what they differ by is added for every line more.
+Every run checks that: an access that was observed must cost as much (by_shape.py).
+
 A key is all that an access depends on: 31 bits, 0 for none.
 """
 
@@ -25,6 +29,8 @@ from zsemu.traces.operation import Operation
 
 _ALIGN: Final = 16
 """bytes: what an access may depend on of its place in a line is its place in so many"""
+_LONG: Final = 2 * LINE
+"""bytes from which on an access repeats what it does for a line"""
 
 # From the lowest bit on: operation, whether the span is the caller's buffer, place in a line,
 # length; region.
@@ -57,11 +63,27 @@ def keys(batch: Batch, memory: Memory, regions: NDArray[np.uint8]) -> NDArray[np
     return key | region.astype(np.uint64) << _REGION
 
 
-def kind(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return for each access the one that is to be measured for it: a key of no region; (n,)."""
-    place = _field(keys, _PLACE, 6) % _ALIGN
-    kept = keys & ~np.uint64(LINE - 1 << int(_PLACE) | 0xF << int(_REGION))
-    return kept | place.astype(np.uint64) << _PLACE
+def _kind(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the access that is measured for each one, and by how many lines that is shorter.
+
+    A key of no region, and a number; shape (n,) each.
+    """
+    place, length = _field(keys, _PLACE, 6) % _ALIGN, _field(keys, _LENGTH, 17)
+    longer = np.maximum(length - _LONG, 0) // LINE
+    kept = keys & np.uint64((1 << int(_PLACE)) - 1)
+    kept |= place.astype(np.uint64) << _PLACE
+    return kept | (length - longer * LINE).astype(np.uint64) << _LENGTH, longer
+
+
+def _next(kinds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the accesses that are a line longer, shape (n,)."""
+    return kinds + np.uint64(LINE << int(_LENGTH))
+
+
+def kinds(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the accesses that are to be measured to know what some cost, ascending."""
+    found, longer = _kind(keys)
+    return np.unique(np.concatenate([found, _next(found[longer > 0])]))
 
 
 def prepare(kinds: NDArray[np.uint64], memory: Memory) -> None:
@@ -99,7 +121,11 @@ class Measured:
         return found
 
     def _cost(self, keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        found = self.rows[np.searchsorted(self.kinds, kind(keys))]
+        measured, longer = _kind(keys)
+        found = self.rows[np.searchsorted(self.kinds, measured)]
+        long = longer > 0
+        line = self.rows[np.searchsorted(self.kinds, _next(measured[long]))] - found[long]
+        found[long] += line * longer[long, np.newaxis].astype(np.uint32)
         place, length = _field(keys, _PLACE, 6), _field(keys, _LENGTH, 17)
         lines = (place + length - 1) // LINE - (place % _ALIGN + length - 1) // LINE
         found[:, COLUMNS.index("lines_touched")] += lines.astype(np.uint32)

@@ -91,7 +91,7 @@ class EachLength(Observation):
 
     def finish(self) -> bool:
         """Sum up shapes and accesses, and say whether observations and block hits agree."""
-        measured = self._measure_accesses()
+        measured = self.measure_accesses(access_costs.kinds(self._costs.accesses()))
         counted = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
         for part in self._costs.parts(measured.cost):
             self.spanning.add(part.label, part.times, part.rows)
@@ -130,13 +130,16 @@ class EachLength(Observation):
         """Write into the records what the driver knows shapes by; return them, shape (n,)."""
         shape = self._static.numbers(self.rules.keys(batch))
         batch.ops["shape"] = shape
-        # Samples get numbers from the other end, which no shape has.
+        # Samples get numbers from the other end, which no shape has. They lie in a row: to go from
+        # one machine to the other and back costs more than to observe an operation.
         samples = self._listener.samples
         free = self.machines.memory.sizes.shapes - samples * (batch.number + 1)
         if len(self._static) > free:
             raise ZsemuError("the trace has more shapes than there is room for")
-        sampled = np.random.default_rng(batch.number).integers(len(batch.index), size=samples)
-        batch.ops["shape"][sampled] = free + np.arange(samples)
+        last = max(0, len(batch.index) - samples)
+        first = np.random.default_rng(batch.number).integers(last, endpoint=True)
+        sampled = batch.ops["shape"][first : first + samples]
+        sampled[:] = free + np.arange(len(sampled))
         return shape
 
     def _learn(
@@ -173,13 +176,12 @@ class EachLength(Observation):
         keys = access_costs.keys(batch, self.machines.memory, self._regions)
         return np.where(apart, keys, 0)
 
-    def _measure_accesses(self) -> access_costs.Measured:
-        """Make every kind of access that has occurred once more, and observe it.
+    def measure_accesses(self, kinds: NDArray[np.uint64]) -> access_costs.Measured:
+        """Make accesses once more that access_costs.kinds() has found, and observe them.
 
         The memory is of no use afterwards.
         """
         machines = self.machines
-        kinds = np.unique(access_costs.kind(self._costs.accesses()))
         found = np.zeros((len(kinds), len(COLUMNS)), np.uint32)
         control = machines.memory.batch
         for first in range(0, len(kinds), MAX_OPERATIONS):
