@@ -71,9 +71,8 @@ class _Reader:
             )
             if base is None:
                 continue
-            number = int(match["n"].replace("#", "").replace(" ", ""), 0)
             mask = (1 << self._image.target.word_bits) - 1
-            return rule, match, base + (number << rule.shift) + rule.plus & mask
+            return rule, match, rule.address(match, base) & mask
         return None
 
     def _write(self, instruction: Instruction) -> None:

@@ -18,6 +18,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram, BlockHits
+from zsemu.guest.driver_blocks import driver_blocks
 from zsemu.guest.hook_structures import (
     CALLS,
     DRIVER_PHASE,
@@ -223,7 +224,12 @@ class Hooks:
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block)
 
     def attach_everything(self, uc: unicorn.Uc) -> None:
-        """Fill a row for every operation and judge every access."""
+        """Fill a row for every operation and judge every access.
+
+        The CPU has booted, and has run nothing else.
+        """
+        for address in driver_blocks(self._memory.image):
+            uc.ctl_request_cache(address)
         self._add(uc, unicorn.unicorn_const.UC_HOOK_CODE, self._library.on_code)
         memory = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
         self._add(uc, memory, self._library.on_memory)
@@ -279,6 +285,11 @@ class Hooks:
     def phase(self) -> str:
         """The phase that is running, one of counts.PHASES."""
         return PHASES[self._native.run.phase]
+
+    @property
+    def in_driver(self) -> bool:
+        """Whether the driver itself runs, whose blocks show no instructions."""
+        return bool(self._native.run.phase == DRIVER_PHASE)
 
     @property
     def place(self) -> Place:

@@ -93,6 +93,12 @@ class Machine:
         self._last_entries = self._entries()
         return bool(self.uc.reg_read(self.memory.target.pc) == self._stop)
 
+    @property
+    def pc(self) -> int:
+        """Where the CPU is, or was when an exception ended its run."""
+        target = self.memory.target
+        return int(self.uc.reg_read(target.pc)) - target.exception_pc
+
     def flush_tlb(self) -> None:
         """Have the next access of each page walk the page tables."""
         self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)

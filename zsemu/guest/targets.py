@@ -69,6 +69,11 @@ class Reference:
     plus: int
     """constant that is added, too"""
 
+    def address(self, match: re.Match[str], base: int) -> int:
+        """Return the address that a match of the pattern names, before it wraps."""
+        number = int(match["n"].replace("#", "").replace(" ", ""), 0)
+        return base + (number << self.shift) + self.plus
+
 
 @dataclass(frozen=True)
 class Build:

@@ -114,6 +114,8 @@ class Machines:
         at = int(control["current"][0])
         place = hooks.place if hooks is self.events else None
         if fault:
+            if place and hooks.in_driver and machine.pc in self.image.instructions:
+                place = Place(machine.pc)
             detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
             raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped == TOO_MANY_BLOCKS:
