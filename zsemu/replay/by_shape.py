@@ -162,9 +162,8 @@ class EachLength(Observation):
         apart = access > 0
         self._seen.append((access[apart], rows[apart, _ACCESS]))
         rows[apart, _ACCESS] = 0
-        self._costs.learn(
-            keys[observed], batch.index[observed], scopes, labels(batch)[observed], rows
-        )
+        label = labels(batch, observed)
+        self._costs.learn(keys[observed], batch.index[observed], scopes, label, rows)
 
     def _accesses(self, batch: Batch) -> NDArray[np.uint64]:
         """Return the keys of those accesses that are measured apart, else 0; shape (n,)."""

@@ -22,15 +22,18 @@ class KeyNumbers:
 
     def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the number of each key, new ones included, same shape."""
-        distinct, where = np.unique(keys, return_inverse=True)
-        at = np.searchsorted(self._keys, distinct)
+        at = np.searchsorted(self._keys, keys)
+        # Mostly all have been there before, so that nothing need be sorted.
         there = at < len(self._keys)
-        there[there] = self._keys[at[there]] == distinct[there]
-        new = ~there
-        if new.any():
-            fresh = np.arange(len(self), len(self) + int(new.sum()))
-            self._keys = np.insert(self._keys, at[new], distinct[new])
-            self._numbers = np.insert(self._numbers, at[new], fresh)
-            at = np.searchsorted(self._keys, distinct)
-        numbers: NDArray[np.int64] = self._numbers[at][where]
-        return numbers
+        there[there] = self._keys[at[there]] == keys[there]
+        if not there.all():
+            self._add(np.unique(keys[~there]))
+            at = np.searchsorted(self._keys, keys)
+        return self._numbers[at]
+
+    def _add(self, keys: NDArray[np.uint64]) -> None:
+        """Give numbers to new keys, which are distinct and ascend."""
+        at = np.searchsorted(self._keys, keys)
+        fresh = np.arange(len(self), len(self) + len(keys))
+        self._keys = np.insert(self._keys, at, keys)
+        self._numbers = np.insert(self._numbers, at, fresh)

@@ -117,7 +117,7 @@ class Observation:
         for scope in range(UNCOUNTED):
             chosen = counts[batch.expected["scope"] == scope]
             self.sums[scope] += chosen.sum(axis=0, dtype=np.int64)
-        self.spanning.add(labels(batch), 1, counts)
+        self.spanning.add(labels(batch, slice(None)), 1, counts)
 
     def begin(self, batch: Batch) -> None:
         """Tell hooks and listener which batch is about to run."""
@@ -143,6 +143,6 @@ class StrictTranslations(EveryOperation):
     machines_class = StrictMachines
 
 
-def labels(batch: Batch) -> NDArray[np.uint64]:
-    """Return to which row of SpanningCosts each operation belongs, shape (n,)."""
-    return spanning_costs.keys(batch.operation, batch.expected["bytes"])
+def labels(batch: Batch, which: NDArray[np.int64] | slice) -> NDArray[np.uint64]:
+    """Return to which row of SpanningCosts some operations belong, shape (n,)."""
+    return spanning_costs.keys(batch.operation[which], batch.expected["bytes"][which])

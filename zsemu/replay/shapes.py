@@ -150,8 +150,8 @@ class ShapeCosts:
         seen = (shape << _SHAPE | access) << np.uint64(1) | counted.astype(np.uint64)
         distinct, number = np.unique(seen, return_counts=True)
         pairs = self._pairs.numbers(distinct >> np.uint64(1))
-        more = max(0, len(self._pairs) - self._times.shape[1])
-        self._times = np.concatenate([self._times, np.zeros((2, more), np.int64)], axis=1)
+        if (more := len(self._pairs) - self._times.shape[1]) > 0:
+            self._times = np.concatenate([self._times, np.zeros((2, more), np.int64)], axis=1)
         # A pair is there at most twice, once for either row.
         self._times[(distinct & np.uint64(1)).astype(np.int64), pairs] += number
 

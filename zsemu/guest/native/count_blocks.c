@@ -12,7 +12,8 @@ static __attribute__((noinline)) void other_block(struct hooks *h, void *uc,
 
 	if (offset >= h->image.text_size)
 		return;
-	if (follow(h, uc, address) == DRIVER)
+	if ((h->run.phase == DRIVER || !lasts(h)) &&
+	    follow(h, uc, address) == DRIVER)
 		return;
 	spend(h, uc);
 	if (!count_block(&h->blocks, offset, address, size, PHASES * SCOPES))
