@@ -10,7 +10,7 @@ from samples import busy_trace, image, placed
 from zsemu.guest import hooks
 from zsemu.guest.driver_blocks import driver_blocks
 from zsemu.guest.hook_structures import ENTRIES
-from zsemu.guest.targets import names as target_names
+from zsemu.guest.targets import known as target_names
 from zsemu.guest.targets import target
 from zsemu.replay.replay import Replay
 

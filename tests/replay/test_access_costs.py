@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from samples import busy_trace, image, placed
 
 from zsemu.guest.memory import BATCH
-from zsemu.guest.targets import names as target_names
+from zsemu.guest.targets import known as target_names
 from zsemu.guest.targets import target
 from zsemu.replay import access_costs
 from zsemu.replay.by_shape import EachShape
