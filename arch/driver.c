@@ -19,6 +19,7 @@ struct zs_batch zs_batch;
 /* Read once: a host that starts two CPUs gives each a batch of its own. */
 struct zs_batch *zs_next_batch = &zs_batch;
 unsigned long zs_direct_map;
+struct zs_view zs_view;
 
 /* The slot's first word: link of the free list, or header. It is the driver's. */
 static __driver unsigned long *first_word(struct zs_location *loc)
@@ -85,16 +86,66 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 	return spans;
 }
 
+/* The address at which the user accesses what is at this one. */
+static __driver char *viewed(char *addr)
+{
+	unsigned long at = (unsigned long)addr;
+
+	if (at - zs_view.callers < zs_view.callers_size ||
+	    at - zs_view.pool < zs_view.pool_size ||
+	    at - zs_view.buffers < zs_view.buffers_size)
+		return addr + zs_view.distance;
+	return addr;
+}
+
+static __driver void view(struct zs_span *seen, const struct zs_span *span,
+			  u32 spans)
+{
+	u32 i;
+
+	for (i = 0; i < spans; i++) {
+		seen[i].addr = viewed(span[i].addr);
+		seen[i].length = span[i].length;
+	}
+	if (!zs_view.distance)
+		return;
+	zs_view.length[1] = 0;
+	for (i = 0; i < spans; i++) {
+		zs_view.addr[i] = (unsigned long)span[i].addr;
+		zs_view.length[i] =
+			seen[i].addr == span[i].addr ? 0 : span[i].length;
+	}
+}
+
+static __driver void access_out(const struct zs_span *span, u32 spans,
+				char *buffer)
+{
+	struct zs_span seen[2];
+
+	view(seen, span, spans);
+	zs_access_out(seen, spans, viewed(buffer));
+}
+
+static __driver void access_in(const struct zs_span *span, u32 spans,
+			       char *buffer)
+{
+	struct zs_span seen[2];
+
+	view(seen, span, spans);
+	zs_access_in(seen, spans, viewed(buffer));
+}
+
 static __driver void access(struct zs_op *op, const struct zs_span *span,
 			    u32 spans)
 {
 	op->phase = ZS_IN_ACCESS;
 	if (op->mode != ZS_MM_WO)
-		zs_access_out(span, spans, op->caller);
+		access_out(span, spans, op->caller);
 	if (op->mode == ZS_MM_RW)
-		zs_exchange(op->caller, op->update, op->loc.length);
+		zs_exchange(viewed(op->caller), viewed(op->update),
+			    op->loc.length);
 	if (op->mode != ZS_MM_RO)
-		zs_access_in(span, spans, op->caller);
+		access_in(span, spans, op->caller);
 }
 
 static __driver void use(struct zs_area *area, struct zs_op *op)
@@ -124,7 +175,7 @@ static __driver void hold(struct zs_area *area, struct zs_op *op)
 	held[op->held].span[1].length = span[1].length;
 	op->phase = ZS_IN_ACCESS;
 	if (!op->error && op->mode != ZS_MM_WO)
-		zs_access_out(span, spans, op->caller);
+		access_out(span, spans, op->caller);
 }
 
 /*
@@ -138,7 +189,7 @@ static __driver void release(struct zs_area *area, struct zs_op *op)
 
 	op->phase = ZS_IN_ACCESS;
 	if (op->mode == ZS_MM_RO)
-		zs_access_out(span, spans, op->update);
+		access_out(span, spans, op->update);
 	else
 		access(op, span, spans);
 	op->phase = ZS_IN_UNMAP;

@@ -98,6 +98,23 @@ struct zs_batch {
 	unsigned long area_stride;	/* bytes to the next CPU's */
 };
 
+/*
+ * Where the user accesses memory. A host that judges the user's accesses by
+ * their spans, and not one by one, maps some of the direct map once more: the
+ * same frames, at other physical addresses. Elsewhere, and without any of it,
+ * the user accesses what the strategy has given it.
+ */
+struct zs_view {
+	unsigned long distance;		/* so much further; 0: nowhere else */
+	/* what is mapped there: addresses in the direct map */
+	unsigned long buffers, buffers_size;	/* of the CPUs */
+	unsigned long callers, callers_size;	/* buffers of callers */
+	unsigned long pool, pool_size;
+	/* written by the driver: the spans that are accessed, as they were given */
+	unsigned long addr[2];
+	unsigned long length[2];	/* 0 if it is accessed where it was given */
+};
+
 /* What zs_driver() stops before: nothing, or operations of shapes that ... */
 #define ZS_STOP_NEW	0	/* ... are not known */
 #define ZS_STOP_KNOWN	1	/* ... are; others are known from now on */
@@ -107,5 +124,6 @@ struct zs_batch {
 extern struct zs_boot zs_boot_info;
 extern struct zs_batch zs_batch;
 extern struct zs_batch *zs_next_batch;
+extern struct zs_view zs_view;
 
 #endif /* ZS_DRIVER_H */

@@ -7,6 +7,8 @@ architecture x bug and bug x check come out of that and are printed.
 
 from collections.abc import Callable
 from functools import cache
+from itertools import cycle
+from pathlib import Path
 
 import pytest
 from faulty import CASES, FAULTS, Faulty
@@ -21,7 +23,7 @@ from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.replay import violations
 from zsemu.replay.observation import StrictTranslations
-from zsemu.replay.replay import Outcome, Replay
+from zsemu.replay.replay import Outcome, Replay, Trial
 from zsemu.replay.violations import Violation
 
 ARCHS = target_names()
@@ -108,6 +110,23 @@ def test_good_strategy_is_flagged_by_none(name: str, arch: str) -> None:
             continue
         outcome = run(strategy(name), case, arch)
         assert [str(violation) for violation in outcome.violations] == [], case.name
+
+
+@pytest.mark.parametrize(
+    ("fault", "arch"),
+    zip(FAULTS, cycle(ARCHS), strict=False),
+    ids=lambda one: getattr(one, "name", one),
+)
+def test_flagged_when_users_are_judged_by_spans(
+    fault: Faulty, arch: str, found: Found, tmp_path: Path
+) -> None:
+    """As `zsemu check` does first."""
+    checked, machine = strategy(str(fault.write(tmp_path))), target(arch)
+    image = Image(build(machine, checked, page_shift=fault.case.page_shift), machine)
+    trial = Trial(
+        image, fault.case.work(arch), observe=StrictTranslations, promises=checked.promises
+    )
+    assert {check_of(violation) for violation in trial.run().violations} == found(fault, arch)
 
 
 def test_every_check_is_the_only_finder_of_some_bug(found: Found) -> None:

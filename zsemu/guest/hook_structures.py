@@ -164,6 +164,12 @@ class NativeJudgement(ctypes.Structure):
     )
 
 
+class NativeView(ctypes.Structure):
+    """``struct view``: what the user's accesses are judged by, if not one by one."""
+
+    _fields_ = (*_pointers("spans"), *_words("direct access_in"))
+
+
 class NativeTranslations(ctypes.Structure):
     """``struct translations``: the page table of the windows."""
 
@@ -193,6 +199,7 @@ class NativeHooks(ctypes.Structure):
         ("blocks", NativeBlocks),
         ("rows", NativeRows),
         ("judgement", NativeJudgement),
+        ("view", NativeView),
         ("translations", NativeTranslations),
         ("sequence", NativeSequence),
     )

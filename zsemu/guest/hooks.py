@@ -167,6 +167,12 @@ class Hooks:
         self._point(layout, "owner", owner)
         self._point(layout, "index", index)
         describe_places(layout, memory)
+        if memory.view_distance:
+            view = native.view
+            field = memory.types.view.fields["addr"]  # type: ignore[index]
+            spans = image.address("zs_view") - RAM_BASE + field[1]
+            self._point(view, "spans", memory.ram[spans:])
+            view.direct, view.access_in = memory.virtual(0), image.address("zs_access_in")
 
         table = native.translations
         table.window = target.window
@@ -228,11 +234,22 @@ class Hooks:
 
         The CPU has booted, and has run nothing else.
         """
-        for address in driver_blocks(self._memory.image):
+        code = unicorn.unicorn_const.UC_HOOK_CODE
+        accesses = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
+        image = self._memory.image
+        for address in driver_blocks(image):
             uc.ctl_request_cache(address)
-        self._add(uc, unicorn.unicorn_const.UC_HOOK_CODE, self._library.on_code)
-        memory = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
-        self._add(uc, memory, self._library.on_memory)
+        if not self._memory.view_distance:
+            self._add(uc, code, self._library.on_code)
+            self._add(uc, accesses, self._library.on_memory)
+            return
+        # The user's accesses are judged by their spans, when their code is entered.
+        access = image.address("zs_access_start")
+        self._add(uc, code, self._library.on_code, (0, access - 1))
+        for entry in ("zs_access_out", "zs_access_in"):
+            self._add(uc, code, self._library.on_code, (image.address(entry),) * 2)
+        last = RAM_BASE + self._memory.size - 1
+        self._add(uc, accesses, self._library.on_memory, (0, last))
 
     def attach_leaf(self, uc: unicorn.Uc, address: int, size: int) -> None:
         """Serve the windows' page table as a device: a changed entry only after its invalidate.

@@ -97,7 +97,13 @@ class Machine:
     def pc(self) -> int:
         """Where the CPU is, or was when an exception ended its run."""
         target = self.memory.target
-        return int(self.uc.reg_read(target.pc)) - target.exception_pc
+        mask = (1 << target.word_bits) - 1
+        return int(self.uc.reg_read(target.pc)) - target.exception_pc & mask
+
+    def map_view(self, distance: int) -> None:
+        """Have all RAM appear once more, so many bytes further in physical memory."""
+        memory = self.memory
+        self.uc.mem_map_ptr(RAM_BASE + distance, memory.size, UC_PROT_ALL, memory.ram.ctypes.data)
 
     def flush_tlb(self) -> None:
         """Have the next access of each page walk the page tables."""

@@ -37,6 +37,8 @@ _NAMES: Final = {
 }
 """what a violation calls each region"""
 
+_APART: Final = (POOL, BUFFER, STATE)
+"""regions of which every second page is mapped, and the others are guards"""
 _ALIGN: Final = 1 << 16
 """the largest page of any target"""
 _STACK: Final = 1 << 16
@@ -45,6 +47,8 @@ _ROOT: Final = 1 << 16
 """bytes of the root of the page tables, whatever the target"""
 NULL: Final = 1 << 16
 """addresses below which a pointer is taken for a null pointer with something added"""
+_VIEW_GAP: Final = 1 << 24
+"""bytes at least between the RAM and where it appears once more"""
 _MAX_WINDOW_PAGES: Final = 256
 """page-table entries of windows that one table has on every target"""
 
@@ -94,10 +98,14 @@ class Memory:
     WINDOW_PAGES: Final = 4
     """pages of window address space that each CPU has: two to map, and two that stay empty"""
 
-    def __init__(self, image: Image, sizes: Sizes, page_shift: int) -> None:
+    def __init__(
+        self, image: Image, sizes: Sizes, page_shift: int, *, by_span: bool = False
+    ) -> None:
         """Lay out the RAM for an image; ZsemuError if the target cannot hold as much.
 
-        ``page_shift`` is that of the pages that zsmalloc sees.
+        ``page_shift`` is that of the pages that zsmalloc sees. With ``by_span``, the user accesses
+        memory at other physical addresses, where nothing is hooked, and is judged by the spans
+        that it is given: see ``struct zs_view``.
         """
         self.image, self.sizes, self.target = image, sizes, image.target
         self.types = layout(image.target)
@@ -115,8 +123,10 @@ class Memory:
             raise ZsemuError(f"the trace has {sizes.cpus} CPUs; at most {fit} fit")
         self._lay_out_image()
         self._lay_out_regions()
-        self._lay_out_tables()
+        self._lay_out_tables(by_span)
         self.size = self._end
+        self.view_distance = self._lay_out_view() if by_span else 0
+        """bytes from where RAM is to where it appears once more, or 0"""
         if self.target.word_bits == 32 and self.virtual(self.size) > 1 << 32:
             raise ZsemuError(
                 f"the trace needs {self.size >> 20} MiB of memory on {self.target.name}, more than"
@@ -129,6 +139,7 @@ class Memory:
         self._load()
         self._fill_boot_info()
         self._fill_batch()
+        self._fill_view()
         self._fill_areas()
 
     def _lay_out_image(self) -> None:
@@ -151,8 +162,8 @@ class Memory:
         self.stack = self._place(_STACK, STACK)
         self.area_stride = 2 * page
         """bytes from one CPU's area, or buffer, to the next one's"""
-        self.area = self._place(sizes.cpus * self.area_stride, STATE, apart=True)
-        self.buffer = self._place(sizes.cpus * self.area_stride, BUFFER, apart=True)
+        self.area = self._place(sizes.cpus * self.area_stride, STATE)
+        self.buffer = self._place(sizes.cpus * self.area_stride, BUFFER)
         self.ops = self._place(sizes.operations * self.types.op.itemsize, BATCH)
         self.known = self._place(sizes.shapes, BATCH)
         self.states = self._place(sizes.states * 8, BATCH)
@@ -161,13 +172,27 @@ class Memory:
         self.window_leaf = self._place(_ALIGN, PAGETABLE)
         self.window_entries = sizes.cpus * self.WINDOW_PAGES * self.target.pte_size
         """bytes in use of the windows' page table"""
-        self.pool = self._place(sizes.pages * 2 * page, POOL, apart=True)
+        self.pool = self._place(sizes.pages * 2 * page, POOL)
 
-    def _lay_out_tables(self) -> None:
+    def _lay_out_tables(self, by_span: bool) -> None:
         """Reserve what the guest makes its page tables of, without mapping it."""
         self.root = self._take(_ROOT)
         # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
-        self.tables = self._take(((self._end >> 20) + 64) << max(self.mmu_shift, 12))
+        tables = (self._end << by_span >> 20) + 64
+        self.tables = self._take(tables << max(self.mmu_shift, 12))
+
+    def _lay_out_view(self) -> int:
+        """Map once more what the user accesses; return how far away, 0 if that does not fit."""
+        distance = (self.size + 2 * _VIEW_GAP - 1) // _VIEW_GAP * _VIEW_GAP
+        if self.target.word_bits == 32 and self.virtual(distance + self.size) > 1 << 32:
+            return 0
+        viewed = [RAM_BASE + at for at in (self.buffer, self.arena, self.pool)]
+        self._ranges += [
+            (virtual + distance, physical + distance, pages, run, skip, write, execute)
+            for virtual, physical, pages, run, skip, write, execute in self._ranges
+            if physical in viewed
+        ]
+        return distance
 
     def _take(self, size: int) -> int:
         """Return the offset of ``size`` new bytes, behind a gap that nothing maps."""
@@ -175,11 +200,11 @@ class Memory:
         self._end = (start + size + _ALIGN - 1) // _ALIGN * _ALIGN
         return start
 
-    def _place(self, size: int, region: int, *, apart: bool = False) -> int:
-        """Take and map a region read-write; of its pages ``apart`` maps every second one only."""
+    def _place(self, size: int, region: int) -> int:
+        """Take and map a region read-write; of those in _APART, every second page only."""
         size = (max(size, 1) + self.page_size - 1) // self.page_size * self.page_size
         start = self._take(size)
-        self._map(self.virtual(start), start, size, write=True, apart=apart)
+        self._map(self.virtual(start), start, size, write=True, apart=region in _APART)
         self._mark(start, size, region)
         return start
 
@@ -237,6 +262,17 @@ class Memory:
         batch["area"] = self.virtual(self.area)
         batch["area_stride"] = self.area_stride
 
+    def _fill_view(self) -> None:
+        """Tell the driver where the user accesses memory."""
+        view = self.view_symbol("zs_view", self.types.view)
+        if self.view_distance:
+            view["distance"] = self.view_distance
+            starts = {"buffers": self.buffer, "callers": self.arena, "pool": self.pool}
+            sizes = {start: size for start, size, _ in self._marks}
+            for name, start in starts.items():
+                view[name] = self.virtual(start)
+                view[f"{name}_size"] = sizes[start]
+
     def _fill_areas(self) -> None:
         """Give every CPU its buffer and its window."""
         for cpu in range(self.sizes.cpus):
@@ -265,7 +301,7 @@ class Memory:
         for start, size, region in self._marks:
             if start <= offset < start + size:
                 local = offset - start
-                if region in (POOL, BUFFER, STATE):
+                if region in _APART:
                     number = local // (2 * self.page_size)
                     what = "page" if region == POOL else "CPU"
                     local -= number * 2 * self.page_size
@@ -281,6 +317,11 @@ class Memory:
         """Return whether a virtual address is in a CPU's window, or beside it."""
         pages = self.sizes.cpus * self.WINDOW_PAGES
         return 0 <= address - self.target.window < pages << self.mmu_shift
+
+    def given_address(self, address: int) -> int:
+        """Return the address that the user was given, if this is where it accesses it."""
+        given = address - self.view_distance
+        return given if 0 <= given - self.virtual(0) < self.size else address
 
     def describe_address(self, address: int) -> str:
         """Say in words what lies at a virtual address, which need not be mapped."""
@@ -312,7 +353,7 @@ class Memory:
         if local >= size:
             return f"the direct map, no page: {local - size:#x} bytes behind {name}"
         number, inside = divmod(local, 2 * self.page_size)
-        if region in (POOL, BUFFER, STATE) and inside >= self.page_size:
+        if region in _APART and inside >= self.page_size:
             what = f"page {number} of the pool" if region == POOL else f"{name} of CPU {number}"
             return f"the guard page behind {what}, byte {inside - self.page_size:#x}"
         return self.describe(offset)
@@ -326,8 +367,10 @@ class Memory:
         return (RAM_BASE + self.page_offset(pages)) >> self.page_shift
 
     def regions(self) -> NDArray[np.uint8]:
-        """Return the region of every page of RAM, shape (pages of RAM,)."""
+        """Return the region of every page of RAM, OTHER for guard pages, shape (pages of RAM,)."""
         regions = np.full((self.size >> self.page_shift) + 1, OTHER, np.uint8)
         for start, size, region in self._marks:
-            regions[start >> self.page_shift : (start + size - 1 >> self.page_shift) + 1] = region
+            step = 2 if region in _APART else 1
+            end = (start + size - 1 >> self.page_shift) + 1
+            regions[start >> self.page_shift : end : step] = region
         return regions

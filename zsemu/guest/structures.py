@@ -80,6 +80,8 @@ class Layout:
     """``struct zs_op``: the record of an operation; ``to_`` stands before its second location"""
     batch: np.dtype[np.void]
     """``struct zs_batch``: which operations the driver runs"""
+    view: np.dtype[np.void]
+    """``struct zs_view``: where the user accesses memory"""
 
 
 def _struct(size: int, fields: list[_Field]) -> np.dtype[np.void]:
@@ -106,6 +108,16 @@ def _boot(word: str, range_: np.dtype[np.void]) -> np.dtype[np.void]:
     start = len(head) * np.dtype(word).itemsize
     size = start + MAX_RANGES * range_.itemsize
     return _struct(size, [*head, ("range", (range_, MAX_RANGES), start)])
+
+
+def _view(word: str) -> np.dtype[np.void]:
+    size = np.dtype(word).itemsize
+    head = _words(word, "distance buffers buffers_size callers callers_size pool pool_size")
+    at = len(head) * size
+    return _struct(
+        at + 4 * size,
+        [*head, ("addr", (word, 2), at), ("length", (word, 2), at + 2 * size)],
+    )
 
 
 def _zspage(word: str, u32: str) -> np.dtype[np.void]:
@@ -170,4 +182,5 @@ def layout(target: Target) -> Layout:
         area=_only_words(word, area),
         op=_op(word, u32),
         batch=_only_words(word, batch),
+        view=_view(word),
     )

@@ -11,6 +11,7 @@ must cost the same. An access that was observed must cost what was measured for 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -217,7 +218,8 @@ class EachClass(EachLength):
     def __init__(
         self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
     ) -> None:
-        super().__init__(subject, listener, watch=watch)
+        # Few operations are observed, and for the others a second mapping is a cost.
+        super().__init__(replace(subject, by_span=False), listener, watch=watch)
         self.rules.by_length[:] = False
         self.rules.by_slot = False
 

@@ -53,8 +53,13 @@ class Machines:
         *,
         promises: Sequence[str] = (),
         watch: int = -1,
+        by_span: bool = False,
     ) -> None:
-        """Boot both CPUs; ``watch`` is a byte of RAM whose last store is wanted, or -1."""
+        """Boot both CPUs; ``watch`` is a byte of RAM whose last store is wanted, or -1.
+
+        With ``by_span``, the user's accesses are judged by the spans that a strategy gives, and
+        what is counted of them is their instructions alone.
+        """
         self.image, self.placed = image, placed
         sizes = Sizes(
             cpus=placed.cpus,
@@ -64,7 +69,7 @@ class Machines:
             zspages=placed.zspages,
             pages=placed.pages,
         )
-        self.memory = Memory(image, sizes, placed.page_shift)
+        self.memory = Memory(image, sizes, placed.page_shift, by_span=by_span)
         self.writer = BatchWriter(placed, self.memory)
         self.blocks = Hooks(self.memory, budget=BUDGET)
         """what the counting CPU's hook fills"""
@@ -75,6 +80,9 @@ class Machines:
         self.rows = self.events.rows(MAX_OPERATIONS)
         """what the operations of a batch cost that were observed, shape (n, phases, columns)"""
         self.counter, self.observer = self.boot()
+        if self.memory.view_distance:
+            for machine in dict.fromkeys((self.counter, self.observer)):
+                machine.map_view(self.memory.view_distance)
         self.events.attach_everything(self.observer.uc)
 
     def boot(self) -> tuple[Machine, Machine]:
@@ -112,7 +120,7 @@ class Machines:
         except Fault as found:
             fault = found
         at = int(control["current"][0])
-        place = hooks.place if hooks is self.events else None
+        place = self._place(machine, fault) if hooks is self.events else None
         if fault:
             if place and hooks.in_driver and machine.pc in self.image.instructions:
                 place = Place(machine.pc)
@@ -131,6 +139,18 @@ class Machines:
             detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
             raise Stopped(at, violations.SPANS, detail, Place(self.image.address("zs_map_object")))
         return at
+
+    def _place(self, machine: Machine, fault: Fault | None) -> Place:
+        """Return where the observing CPU is."""
+        place = self.events.place
+        if (
+            fault
+            and self.memory.view_distance
+            and place.pc >= self.image.address("zs_access_start")
+        ):
+            # Of the user's access the hooks have seen only the beginning.
+            return place._replace(pc=machine.pc)
+        return place
 
     def take_rows(self, which: NDArray[np.int64] | slice) -> NDArray[np.uint32]:
         """Return the rows of some operations of a batch, which are zero again afterwards."""

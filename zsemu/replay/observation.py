@@ -29,6 +29,8 @@ class Subject:
     image: Image
     placed: PlacedTrace | PlacedStream
     promises: tuple[str, ...] = ()
+    by_span: bool = False
+    """whether the user's accesses are judged by their spans, and not counted: see Machines"""
 
 
 class Listener:
@@ -73,7 +75,11 @@ class Observation:
         """Boot the guest; ``watch`` is as Machines has it."""
         self.subject = subject
         self.machines = self.machines_class(
-            subject.image, subject.placed, promises=subject.promises, watch=watch
+            subject.image,
+            subject.placed,
+            promises=subject.promises,
+            watch=watch,
+            by_span=subject.by_span,
         )
         self._listener = listener or Listener()
         self._listener.attach(self.machines)

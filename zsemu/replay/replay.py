@@ -50,6 +50,8 @@ class Outcome:
 class Replay:
     """One run of one image over one placed trace."""
 
+    _by_span = False
+
     def __init__(
         self,
         image: Image,
@@ -68,7 +70,7 @@ class Replay:
         accesses run through a model of these, for which lengths are part of a shape. The strategy
         is held to the ``promises`` given. ``progress`` hears how many operations each batch had.
         """
-        self._subject = Subject(image, placed, tuple(promises))
+        self._subject = Subject(image, placed, tuple(promises), self._by_span)
         self._progress = progress
         self._caches = caches
         self._cached = CacheCounts(caches) if caches else None
@@ -154,8 +156,11 @@ class Replay:
 class Trial(Replay):
     """A replay that only finds out whether something goes wrong.
 
-    It names no culprit of what shows late, for which a Replay replays the trace once more.
+    It names no culprit of what shows late, for which a Replay replays the trace once more. The
+    user's accesses are judged by their spans: what they cost is not among the counts.
     """
+
+    _by_span = True
 
     def _culprit(self) -> Culprit:
         return Culprit()

@@ -32,6 +32,9 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		h->run.pc = address;
 		return;
 	}
+	/* Of the access, only its functions' first instructions come here then. */
+	if (h->view.spans && h->run.phase == ACCESS)
+		judge_spans(h, address);
 	spend(h, uc);
 	follow_calls(h, address, size);
 	row = row_of(h);
@@ -120,12 +123,8 @@ static void count_access(struct hooks *h, void *uc, const struct access *a,
 	traffic[a->store]++;
 	traffic[2 + a->store] += a->size;
 
-	if (a->store && region == BUFFER) {
-		uint64_t end = (a->offset - m->buffers) % m->stride + a->size;
-
-		if (end > h->rows.buffer_used)
-			h->rows.buffer_used = end;
-	}
+	if (a->store && region == BUFFER)
+		note_used(h, a);
 	if (a->store && region == PAGETABLE)
 		count_entry(h, a, row);
 	touch(h, uc, row, first, a->store);

@@ -92,6 +92,13 @@ struct image {
 	uint64_t operand_shift;		/* ... after this left shift */
 };
 
+/* What the user's accesses are judged by, if not one by one: struct zs_view. */
+struct view {
+	const uint8_t *spans;		/* its addr and length, or NULL */
+	uint64_t direct;		/* virtual address of the RAM */
+	uint64_t access_in;		/* of the code that stores for the user */
+};
+
 /* The run of a batch: its limits, and where it is. */
 struct run {
 	const void *current;		/* operation, a word of the guest's */
@@ -183,6 +190,7 @@ struct hooks {
 	struct blocks blocks;
 	struct rows rows;
 	struct judgement judgement;
+	struct view view;
 	struct translations translations;
 	struct sequence sequence;
 };

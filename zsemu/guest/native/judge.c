@@ -132,3 +132,77 @@ static void judge_load(struct hooks *h, const struct expected *e,
 	if (a->region == BUFFER)
 		row[UNWRITTEN_LOADED] += unwritten(h, a);
 }
+
+/*
+ * Judge a piece of a span that lies in one page. What is stored into it comes
+ * from the caller's buffer, where @from points.
+ */
+static void judge_piece(struct hooks *h, const struct expected *e,
+			struct access *a, const uint8_t *from)
+{
+	uint64_t left = a->size, word = h->image.word_bits / 8;
+
+	if (allowed(&h->memory, e, h->run.operation, a) &&
+	    (a->region != POOL || is_inside(e, a)) &&
+	    !(a->store && e->reads)) {
+		if (a->store && a->region == BUFFER) {
+			note_written(h, a);
+			note_used(h, a);
+		}
+		return;
+	}
+	/* Something is wrong somewhere in it: look closer. */
+	while (left) {
+		a->size = left < word ? left : word;
+		if (a->store) {
+			memcpy(&a->value, from, a->size);
+			judge_store(h, e, a, row_of(h));
+		} else {
+			judge_load(h, e, a, row_of(h));
+		}
+		left -= a->size;
+		from += a->size;
+		a->offset += a->size;
+		a->address += a->size;
+	}
+}
+
+/*
+ * Judge the user's access, about to begin at an address, by its spans: none of
+ * its own accesses is hooked, if the driver has sent it elsewhere. Between the
+ * first and the last of them nothing is translated anew.
+ */
+static void judge_spans(struct hooks *h, uint64_t pc)
+{
+	const struct memory *m = &h->memory;
+	const struct expected *e = expected_of(h);
+	const uint8_t *spans = h->view.spans;
+	uint64_t word = h->image.word_bits / 8, page = 1ULL << m->page_shift;
+	uint64_t i, left, size, from = e->caller;
+	int store = pc == h->view.access_in;
+
+	h->run.pc = pc;
+	for (i = 0; i < 2; i++) {
+		uint64_t offset = load(spans + i * word, word) - h->view.direct;
+
+		left = load(spans + (2 + i) * word, word);
+		for (; left; left -= size, offset += size, from += size) {
+			struct access a = {
+				offset + m->start, offset, 0, 0, store, OTHER,
+			};
+
+			/* A strategy may have overwritten what the driver says. */
+			if (offset < m->size)
+				a.region = m->region[offset >> m->page_shift];
+			size = page - offset % page;
+			if (size > left)
+				size = left;
+			a.size = size;
+			/* Nothing is mapped between two pages: it will fault. */
+			if (a.region == OTHER)
+				break;
+			judge_piece(h, e, &a, m->ram + from);
+		}
+	}
+	h->run.pc = 0;
+}

@@ -121,3 +121,12 @@ static uint64_t unwritten(const struct hooks *h, const struct access *a)
 		bytes += !h->judgement.written[at + i];
 	return bytes;
 }
+
+static void note_used(struct hooks *h, const struct access *a)
+{
+	const struct memory *m = &h->memory;
+	uint64_t end = (a->offset - m->buffers) % m->stride + a->size;
+
+	if (end > h->rows.buffer_used)
+		h->rows.buffer_used = end;
+}
