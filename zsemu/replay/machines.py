@@ -122,8 +122,6 @@ class Machines:
         at = int(control["current"][0])
         place = self._place(machine, fault) if hooks is self.events else None
         if fault:
-            if place and hooks.in_driver and machine.pc in self.image.instructions:
-                place = Place(machine.pc)
             detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
             raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped == TOO_MANY_BLOCKS:
@@ -142,15 +140,11 @@ class Machines:
 
     def _place(self, machine: Machine, fault: Fault | None) -> Place:
         """Return where the observing CPU is."""
-        place = self.events.place
-        if (
-            fault
-            and self.memory.view_distance
-            and place.pc >= self.image.address("zs_access_start")
-        ):
-            # Of the user's access the hooks have seen only the beginning.
-            return place._replace(pc=machine.pc)
-        return place
+        hooks, pc = self.events, machine.pc
+        if fault and pc in self.image.instructions:
+            # Hooks see nothing of the driver, and of the user's access perhaps only its beginning.
+            return Place(pc, () if hooks.in_driver else hooks.place.calls)
+        return hooks.place
 
     def take_rows(self, which: NDArray[np.int64] | slice) -> NDArray[np.uint32]:
         """Return the rows of some operations of a batch, which are zero again afterwards."""
