@@ -88,7 +88,7 @@ def test_every_expected_event_is_compared(arch: str) -> None:
         ),
         (
             "x86_64",
-            "blocks->repeats[blocks->previous_cell]++;",
+            "blocks->repeats[blocks->previous_cell] += blocks->rounds;",
             "",
             "rep movsb, 100 rounds: by block hits: 102 instructions, not 3",
         ),

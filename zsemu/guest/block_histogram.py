@@ -40,7 +40,12 @@ class BlockHistogram:
 
     def __iter__(self) -> Iterator[BlockHits]:
         """Yield how often each block has run, in the order in which they ran first."""
-        for index in range(self._native.number):
+        # The rounds of the loop that ran last.
+        native = self._native
+        self._hits.reshape(-1)[native.previous_cell] += native.rounds
+        self._repeats.reshape(-1)[native.previous_cell] += native.rounds
+        native.rounds = 0
+        for index in range(native.number):
             address, size, _ = self._blocks[index].tolist()
             yield BlockHits(address, size, self._hits[index], self._repeats[index])
 

@@ -134,7 +134,7 @@ class NativeBlocks(ctypes.Structure):
 
     _fields_ = (
         *_pointers("at block hits repeats"),
-        *_words("number max cell previous previous_size previous_cell"),
+        *_words("number max cell previous previous_size previous_cell rounds"),
     )
 
 

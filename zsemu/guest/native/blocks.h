@@ -24,6 +24,11 @@ struct blocks {
 	uint64_t cell;			/* phase and scope of what runs now */
 	/* the last block of this phase: address (0: none), size, cell */
 	uint64_t previous, previous_size, previous_cell;
+	/*
+	 * How often it ran again, which is not among the hits yet: a loop's
+	 * rounds are counted in one place, whose neighbours are read with it.
+	 */
+	uint64_t rounds;
 };
 
 #define NO_BLOCK	(~0U)	/* there is no room for another */
@@ -55,8 +60,14 @@ static int is_round(const struct blocks *blocks, uint64_t address, uint32_t size
 
 static void count_round(struct blocks *blocks)
 {
-	blocks->hits[blocks->previous_cell]++;
-	blocks->repeats[blocks->previous_cell]++;
+	blocks->rounds++;
+}
+
+static void add_rounds(struct blocks *blocks)
+{
+	blocks->hits[blocks->previous_cell] += blocks->rounds;
+	blocks->repeats[blocks->previous_cell] += blocks->rounds;
+	blocks->rounds = 0;
 }
 
 /* Count any other block, of which each has so many cells; 0 without room. */
@@ -68,6 +79,7 @@ static int count_block(struct blocks *blocks, uint64_t offset,
 
 	if (block == NO_BLOCK)
 		return 0;
+	add_rounds(blocks);
 	blocks->hits[cell]++;
 	/* A rep-prefixed instruction: every round is a block of its own. */
 	if (blocks->previous + blocks->previous_size == address + size)
