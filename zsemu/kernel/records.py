@@ -20,8 +20,8 @@ def write(
     operation = batch.operation
     history = versions.advance(operation, batch.object, batch.length)
     buffers = oracle.arena(operation, batch.number.astype(np.uint32), batch.length, history)
-    words = memory.view(memory.arena, np.dtype(np.uint64), len(buffers.after))
-    words[:] = buffers.before
+    words = memory.view(memory.arena, np.dtype(np.uint64), buffers.words)
+    buffers.write(words)
     ops = memory.view(memory.ops, memory.types.op, len(batch))
     ops[:] = np.zeros(1, memory.types.op)[0]
     ops["kind"], ops["mode"] = operation, MODES[operation]

@@ -147,8 +147,8 @@ class BatchWriter:
         object_, length = part.trace.object[rows], part.trace.length[rows].astype(np.int64)
         history = self._versions.advance(operation, object_, length)
         buffers = arena(operation, _numbers(part)[rows], length, history)
-        words = memory.view(memory.arena, np.dtype(np.uint64), len(buffers.after))
-        words[:] = buffers.before
+        words = memory.view(memory.arena, np.dtype(np.uint64), buffers.words)
+        buffers.write(words)
         return buffers, words
 
     def _handles(self, part: PlacedTrace, rows: NDArray[np.int64]) -> NDArray[np.uint64]:

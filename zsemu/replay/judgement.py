@@ -201,6 +201,8 @@ def contents(buffers: Arena, words: NDArray[np.uint64], offset: int) -> Iterator
     ``words`` is what the buffers hold after the batch, and ``offset`` where they are in RAM.
     """
     wrong = buffers.mismatches(words)
+    if not len(wrong):
+        return
     start = buffers.start * 8
     buffer = np.searchsorted(start, wrong, side="right") - 1
     seen, expected = words.view(np.uint8), buffers.after.view(np.uint8)

@@ -4,24 +4,61 @@
 The content of an object is a function of its number and its version, which every write and update
 raises by one: 64-bit word i is ``base(object, version) + i * STEP``. All of a batch's buffers
 lie packed in one arena, so one comparison judges every byte that any access of the batch saw, and
-the unused bytes between the buffers as well.
+the unused bytes between the buffers as well. What has to be done for each byte or in the order of
+the operations is in native/oracle.c.
 """
 
+import ctypes
 from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zsemu.guest.native_library import load_library
 from zsemu.traces.operation import Operation
 
+SOURCE: Final = Path(__file__).parent / "native" / "oracle.c"
 BUFFERS: Final = np.array([0, 0, 1, 1, 2], np.int64)
 """callers' buffers that each trace.Operation has"""
 STEP: Final = np.uint64(0x9E3779B97F4A7C15)
-POISON: Final = np.uint64(0xA5A5A5A5A5A5A5A5)
 _ALIGN: Final = 64
 _REDZONE: Final = 16
 """bytes, at least, between two buffers"""
+
+CONTENT: Final = np.dtype(
+    [(name, np.uint64) for name in "start words length known newest first older".split()]
+)
+"""``struct content``: what a caller's buffer holds"""
+
+_pointer = ctypes.c_void_p
+_u64 = ctypes.c_uint64
+
+
+class _Versions(ctypes.Structure):
+    """``struct versions``."""
+
+    _fields_ = (("version", _pointer), ("newest", _pointer), ("defined", _pointer))
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Load the native part, which is compiled first if the cache of compiled code lacks it.
+
+    ZsemuError with the compiler's message if it does not compile.
+    """
+    found = load_library("oracle", SOURCE)
+    versions = ctypes.POINTER(_Versions)
+    found.advance.argtypes = [versions, versions, *[_pointer] * 4, _u64]
+    found.fill.argtypes = found.differs.argtypes = [_pointer, _u64, _pointer]
+    found.advance.restype = found.fill.restype = None
+    return found
+
+
+def _versions(*arrays: NDArray[np.int64]) -> _Versions:
+    return _Versions(*(array.ctypes.data for array in arrays))
 
 
 def base(object_: NDArray[np.uint32], version: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -62,9 +99,7 @@ class Versions:
     """The version of every object, from batch to batch."""
 
     def __init__(self, objects: int) -> None:
-        self.version = np.zeros(objects, np.int64)
-        self.newest = np.zeros(objects, np.int64)
-        self.defined = np.zeros(objects, np.int64)
+        self._objects = [np.zeros(objects, np.int64) for _ in range(3)]
 
     def advance(
         self,
@@ -74,40 +109,18 @@ class Versions:
     ) -> History:
         """Follow the next n operations."""
         n = len(object_)
-        order = np.argsort(object_, kind="stable")
-        who, sizes, what = object_[order], length[order], operation[order]
-        writes = (what == Operation.WRITE) | (what == Operation.UPDATE)
-        index = np.arange(n)
-        changes = np.ones(n, bool)
-        changes[1:] = who[1:] != who[:-1]
-        # An allocation begins a history, also where a handle is used again.
-        first = changes | (what == Operation.ALLOCATE)
-        start = np.maximum.accumulate(np.where(first, index, 0))
-        fresh = what[start] == Operation.ALLOCATE
-        written = np.cumsum(writes)
-        version = np.where(fresh, 0, self.version[who])
-        after = version + written - (written - writes)[start]
-        last = np.maximum.accumulate(np.where(writes, index, -1))
-        previous = np.concatenate(([-1], last[:-1])) if n else last
-        began = np.where(fresh, 0, self.newest[who])
-        newest = np.where(previous >= start, sizes[previous], began)
-        # An update leaves what it does not reach; of that only the newest version is followed.
-        leaves = np.where(what == Operation.UPDATE, np.maximum(sizes, newest), sizes)
-        known = np.where(fresh, 0, self.defined[who])
-        defined = np.where(previous >= start, leaves[previous], known)
-
-        final = np.ones(n, bool)
-        final[:-1] = changes[1:]
-        self.version[who[final]] = after[final]
-        self.newest[who[final]] = np.where(last >= start, sizes[last], began)[final]
-        self.defined[who[final]] = np.where(last >= start, leaves[last], known)[final]
-
-        result = History(*(np.empty(n, np.int64) for _ in range(4)))
-        result.before[order] = after - writes
-        result.after[order] = after
-        result.newest[order] = newest
-        result.defined[order] = defined
-        return result
+        assert int(object_.max(initial=0)) < len(self._objects[0]) or not n
+        before, newest, defined, after = (np.empty(n, np.int64) for _ in range(4))
+        operation = np.ascontiguousarray(operation, np.uint8)
+        object_ = np.ascontiguousarray(object_, np.uint32)
+        length = np.ascontiguousarray(length, np.int64)
+        library().advance(
+            _versions(*self._objects),
+            _versions(before, newest, defined),
+            *(array.ctypes.data for array in (after, operation, object_, length)),
+            n,
+        )
+        return History(before, after, newest, defined)
 
 
 @dataclass(frozen=True)
@@ -122,57 +135,43 @@ class Arena:
     """bytes of each that are defined afterwards, shape (m,)"""
     length: NDArray[np.int64]
     """bytes of each, shape (m,)"""
-    before: NDArray[np.uint64]
-    """what the arena holds at first, shape (words,)"""
-    after: NDArray[np.uint64]
-    """and what it must hold at the end, shape (words,)"""
+    words: int
+    """of all buffers together"""
+    given: NDArray[np.void]
+    """what the buffers hold at first, dtype CONTENT, shape (m,)"""
+    wanted: NDArray[np.void]
+    """and what they must hold at the end, the same"""
+
+    def write(self, words: NDArray[np.uint64]) -> None:
+        """Write into memory, shape (words,), what the buffers hold at first."""
+        assert words.dtype == np.uint64 and len(words) == self.words
+        library().fill(self.given.ctypes.data, len(self.given), words.ctypes.data)
+
+    @property
+    def before(self) -> NDArray[np.uint64]:
+        """What the arena holds at first, shape (words,)."""
+        words = np.empty(self.words, np.uint64)
+        self.write(words)
+        return words
+
+    @cached_property
+    def after(self) -> NDArray[np.uint64]:
+        """What the arena must hold at the end, shape (words,)."""
+        words = np.empty(self.words, np.uint64)
+        library().fill(self.wanted.ctypes.data, len(self.wanted), words.ctypes.data)
+        return words
 
     def mismatches(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Compare the arena's words; return the bytes that are wrong, ascending, shape (k,)."""
-        expected = self.after
-        partly = np.flatnonzero(self.known < self.length)
-        if len(partly):
-            # Nobody ever defined these bytes: whatever is there is right.
-            expected = expected.copy()
-            bytes_, seen = expected.view(np.uint8), found.view(np.uint8)
-            for buffer in partly.tolist():
-                begin = int(self.start[buffer]) * 8
-                undefined = slice(begin + int(self.known[buffer]), begin + int(self.length[buffer]))
-                bytes_[undefined] = seen[undefined]
-        if np.array_equal(found, expected):
+        assert found.dtype == np.uint64 and len(found) == self.words
+        if not library().differs(self.wanted.ctypes.data, len(self.wanted), found.ctypes.data):
             return np.empty(0, np.int64)
-        return np.flatnonzero(found.view(np.uint8) != expected.view(np.uint8))
-
-
-def _fill(
-    first: NDArray[np.uint64],
-    length: NDArray[np.int64],
-    words: NDArray[np.int64],
-) -> NDArray[np.uint64]:
-    """Return packed buffers that begin with ``length`` bytes of content, and then poison."""
-    end = np.cumsum(words)
-    start = end - words
-    # From word to word, and from the last of a buffer to the first of the next.
-    flat = np.full(int(words.sum()), STEP, np.uint64)
-    jump = first.copy()
-    jump[1:] -= first[:-1] + (words[:-1] - 1).astype(np.uint64) * STEP
-    flat[start] = jump
-    np.cumsum(flat, out=flat)
-    whole, rest = start + length // 8, (length % 8 * 8).astype(np.uint64)
-    mask = (np.uint64(1) << rest) - np.uint64(1)
-    flat[whole] = flat[whole] & mask | POISON & ~mask
-    for distance in range(1, int((words - length // 8).max(initial=0))):
-        at = whole + distance
-        flat[at[at < end]] = POISON
-    return flat
-
-
-def _places(
-    start: NDArray[np.int64], words: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return every word of some buffers: where it is in the arena, and where in its buffer."""
-    inside = np.arange(int(words.sum())) - np.repeat(np.cumsum(words) - words, words)
-    return np.repeat(start, words) + inside, inside
+        wrong = found.view(np.uint8) != self.after.view(np.uint8)
+        # Nobody ever defined these bytes: whatever is there is right.
+        for buffer in np.flatnonzero(self.known < self.length).tolist():
+            begin = int(self.start[buffer]) * 8
+            wrong[begin + int(self.known[buffer]) : begin + int(self.length[buffer])] = False
+        return np.flatnonzero(wrong)
 
 
 def arena(
@@ -195,26 +194,19 @@ def arena(
     sees = (kind == Operation.READ) | second
     version = np.where(sees, history.before[owner], history.after[owner])
     known = np.where(sees, np.minimum(sizes, history.defined[owner]), sizes)
-    after = _fill(base(object_[owner], version), sizes, words)
+    newest = history.newest[owner]
 
+    wanted = np.empty(len(owner), CONTENT)
+    wanted["start"], wanted["words"] = start, words
+    wanted["length"], wanted["known"] = sizes, known
     # What the last update did not reach is of the version before.
-    older = np.flatnonzero(sees & (known > history.newest[owner]))
-    if len(older):
-        at, inside = _places(start[older], words[older])
-        first = base(object_[owner[older]], version[older] - 1)
-        low = np.repeat(history.newest[owner[older]], words[older]) - inside * 8
-        mask = np.where(
-            low < 8,
-            (np.uint64(1) << (low.clip(0, 7) * 8).astype(np.uint64)) - np.uint64(1),
-            ~np.uint64(0),
-        )
-        after[at] = after[at] & mask | _fill(first, sizes[older], words[older]) & ~mask
+    wanted["newest"] = np.where(sees & (known > newest), newest, sizes)
+    wanted["first"] = base(object_[owner], version)
+    wanted["older"] = base(object_[owner], version - 1)
 
-    before = after.copy()
+    given = wanted.copy()
     receives = (kind == Operation.READ) | ((kind == Operation.UPDATE) & ~second)
-    before[np.repeat(receives, words)] = POISON
-    if second.any():
-        new = base(object_[owner[second]], history.after[owner[second]])
-        at, _ = _places(start[second], words[second])
-        before[at] = _fill(new, sizes[second], words[second])
-    return Arena(owner, start, known, sizes, before, after)
+    given["length"][receives] = given["newest"][receives] = 0
+    given["newest"][second] = sizes[second]
+    given["first"][second] = base(object_[owner[second]], history.after[owner[second]])
+    return Arena(owner, start, known, sizes, int(words.sum()), given, wanted)
