@@ -120,8 +120,9 @@ class BatchWriter:
         else:
             self.zspages.open(part, rows)
             self.born[part.trace.object[rows[operation == Operation.ALLOCATE]]] = number
+        zspage = self.zspages.descriptors(part.placed.zspage[rows])
         buffers, words = self._fill_arena(part, rows, operation)
-        ops = self._write_records(part, rows, operation, buffers, readback=readback)
+        ops = self._write_records(part, rows, operation, zspage, buffers, readback=readback)
         batch = Batch(
             number=number,
             part=part,
@@ -129,7 +130,7 @@ class BatchWriter:
             index=self._index[rows] if readback else part.first + rows,
             operation=operation,
             ops=ops,
-            expected=self._expect(part, rows, operation, ops, readback=readback),
+            expected=self._expect(part, rows, operation, zspage, ops, readback=readback),
             first_word=self._first_words(part, rows, ops),
             looks=_looks(ops, readback=readback),
             arena=buffers,
@@ -170,14 +171,17 @@ class BatchWriter:
         part: PlacedTrace,
         rows: NDArray[np.int64],
         operation: NDArray[np.uint8],
+        zspage: NDArray[np.int64],
         buffers: Arena,
         *,
         readback: bool,
     ) -> NDArray[np.void]:
-        """Write a ``struct zs_op`` for each operation, and return them in place, shape (n,)."""
+        """Write a ``struct zs_op`` for each operation, and return them in place, shape (n,).
+
+        ``zspage`` is the descriptor of each operation's zspage, shape (n,).
+        """
         memory, placed = self._memory, part.placed
         caller, update = buffer_offsets(len(rows), buffers, memory.arena)
-        zspage = self.zspages.descriptors(placed.zspage[rows])
         ops = memory.view(memory.ops, memory.types.op, len(rows))
         ops["kind"] = operation
         ops["mode"] = MODES[operation]
@@ -226,14 +230,17 @@ class BatchWriter:
         part: PlacedTrace,
         rows: NDArray[np.int64],
         operation: NDArray[np.uint8],
+        zspage: NDArray[np.int64],
         ops: NDArray[np.void],
         *,
         readback: bool,
     ) -> NDArray[np.void]:
-        """Return what each operation may access, dtype hook_structures.EXPECTED, shape (n,)."""
+        """Return what each operation may access, dtype hook_structures.EXPECTED, shape (n,).
+
+        ``zspage`` is the descriptor of each operation's zspage, shape (n,).
+        """
         memory, placed, geometry = self._memory, part.placed, part.geometry
         class_index, spans = placed.class_index[rows], placed.spans[rows]
-        zspage = self.zspages.descriptors(placed.zspage[rows])
         expected = np.zeros(len(rows), EXPECTED)
         scope = np.where(spans, np.array([4, 4, 1, 2, 3])[operation], counts.OTHER)
         expected["scope"] = counts.UNCOUNTED if readback else scope
