@@ -28,7 +28,7 @@ VERBOSE = "ZSEMU_VERBOSE"
 
 
 def cache() -> Path:
-    """Return the directory of compiled images: ``ZSEMU_CACHE``, or else the platform's default."""
+    """Return the directory of what is kept: ``ZSEMU_CACHE``, or else the platform's default."""
     override = os.environ.get("ZSEMU_CACHE")
     return Path(override) if override else platformdirs.user_cache_path("zsemu")
 

@@ -28,9 +28,8 @@ _ALIGN: Final = 64
 _REDZONE: Final = 16
 """bytes, at least, between two buffers"""
 
-CONTENT: Final = np.dtype(
-    [(name, np.uint64) for name in "start words length known newest first older".split()]
-)
+_FIELDS: Final = ("start", "words", "length", "known", "newest", "first", "older")
+CONTENT: Final = np.dtype([(name, np.uint64) for name in _FIELDS])
 """``struct content``: what a caller's buffer holds"""
 
 _pointer = ctypes.c_void_p

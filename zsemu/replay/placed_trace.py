@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zsemu.counts import SCOPES
 from zsemu.errors import ZsemuError
+from zsemu.replay import placement_store
 from zsemu.replay.oracle import BUFFERS, stride
 from zsemu.traces.file import TraceFile
 from zsemu.traces.operation import Operation
@@ -166,17 +167,23 @@ def place(trace: Trace | TraceFile, geometry: Geometry) -> PlacedTrace | PlacedS
 
     ZsemuError if its file turns out to be damaged.
     """
+    trace = in_memory(trace)
     if isinstance(trace, TraceFile):
-        if len(trace) > KEPT:
-            return PlacedStream(trace, geometry)
-        (part,) = trace.parts()
-        trace = part.trace
+        return PlacedStream(trace, geometry)
     return place_in_memory(trace, geometry)
+
+
+def in_memory(trace: Trace | TraceFile) -> Trace | TraceFile:
+    """Read a trace, unless its file holds more than KEPT; ZsemuError if the file is damaged."""
+    if isinstance(trace, Trace) or len(trace) > KEPT:
+        return trace
+    (part,) = trace.parts()
+    return part.trace
 
 
 def place_in_memory(trace: Trace, geometry: Geometry) -> PlacedTrace:
     """Place a trace that is in memory and cut it into batches."""
-    placed = Placer(geometry).place(trace.operation, trace.object, trace.length)
+    placed = placement_store.place(trace, geometry)
     bounds = cut(trace)
     zspages, pages = _Peak(), _Peak()
     zspages.follow(*_balance(placed, bounds))

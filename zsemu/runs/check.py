@@ -12,11 +12,10 @@ from zsemu.check.shrinking import Failed, complete, shrink
 from zsemu.check.suites import PROPERTIES, SEQUENCE_GEOMETRY, Suite, geometry_of
 from zsemu.errors import ZsemuError
 from zsemu.guest.compiler import build
-from zsemu.guest.hooks import build_library
 from zsemu.guest.image import Image
 from zsemu.guest.targets import target
-from zsemu.kernel.hooks import build_library as build_kernel_hooks
 from zsemu.kernel.strategy import KernelStrategy
+from zsemu.runs.compare import build_hooks
 from zsemu.runs.pool import Pool, Report, Stages
 
 _Cell = tuple[str, str, Suite | None]
@@ -33,9 +32,7 @@ def _build(request: Request, cell: tuple[str, str, int], report: Report) -> None
 
 
 def _build_hooks(request: Request, nothing: None, report: Report) -> None:
-    build_library()
-    if any(isinstance(one, KernelStrategy) for one in request.strategies.values()):
-        build_kernel_hooks()
+    build_hooks(request.strategies.values())
 
 
 def _run(
