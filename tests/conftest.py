@@ -13,6 +13,7 @@ from zsemu.caches import native_structures
 from zsemu.guest import compiler, hooks, selftest, targets
 from zsemu.paths import ARCH
 from zsemu.race import machine
+from zsemu.replay import oracle
 from zsemu.runs import doctor
 
 _left_out: Counter[str] = Counter()
@@ -70,6 +71,12 @@ def edit_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
 def edit_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Change a copy of zsemu/race/native/, which is then used instead: old text, new text."""
     yield from _edit(machine, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def edit_oracle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Change a copy of zsemu/replay/native/, which is then used instead: old text, new text."""
+    yield from _edit(oracle, tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The oracle against straightforward models: big integers, dicts and byte strings."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,40 @@ def test_every_wrong_byte_is_found_and_undefined_ones_are_not() -> None:
         bad.view(np.uint8)[at] ^= 1
         found = arena.mismatches(bad).tolist()
         assert found == ([] if at in undefined else [at])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sees"),
+    [
+        pytest.param(
+            "if (operation[i] == ALLOCATE)",
+            "if (operation[i] > UPDATE)",
+            lambda: test_versions_follow_a_dict(0),
+            id="a handle that is used again goes on",
+        ),
+        pytest.param(
+            "mix(c->older + i * STEP,",
+            "mix(c->first + i * STEP,",
+            test_what_an_update_does_not_reach_is_known,
+            id="an update reaches everything",
+        ),
+        pytest.param(
+            "wrong |= words[i] ^ (c->first",
+            "wrong = words[i] ^ (c->first",
+            test_every_wrong_byte_is_found_and_undefined_ones_are_not,
+            id="only one word of each content is judged",
+        ),
+        pytest.param(
+            "wrong |= words[i] ^ POISON;",
+            ";",
+            test_every_wrong_byte_is_found_and_undefined_ones_are_not,
+            id="nothing is judged between the buffers",
+        ),
+    ],
+)
+def test_finds_planted_fault(
+    old: str, new: str, sees: Callable[[], None], edit_oracle: Callable[..., None]
+) -> None:
+    edit_oracle(old, new)
+    with pytest.raises(AssertionError):
+        sees()
