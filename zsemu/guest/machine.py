@@ -78,6 +78,7 @@ class Machine:
             self.uc.reg_write(_coprocessor(target.unicorn_arch), register)
         self._stop = memory.image.address("zs_stop")
         self._driver = memory.image.address("zs_start_driver")
+        self._table = memory.ram[memory.window_leaf :][: memory.window_entries]
         self._run(memory.image.address("zs_start_boot"))
         self._last_entries = self._entries()
 
@@ -111,8 +112,7 @@ class Machine:
 
     def _entries(self) -> bytes:
         """Return the windows' page table."""
-        memory = self.memory
-        return memory.ram[memory.window_leaf :][: memory.window_entries].tobytes()
+        return self._table.tobytes()
 
     def _map(self, start: int, end: int) -> None:
         address = self.memory.ram.ctypes.data + start

@@ -120,6 +120,9 @@ class Machines:
         except Fault as found:
             fault = found
         at = int(control["current"][0])
+        refused = at < len(batch.index) and batch.ops["error"][at]
+        if returned and not hooks.stopped and not refused:
+            return at
         place = self._place(machine, fault) if hooks is self.events else None
         if fault:
             detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
@@ -133,10 +136,8 @@ class Machines:
         if not returned:
             detail = f"{hooks.phase} waits for an interrupt, and none comes"
             raise Stopped(at, violations.HALTS, detail, place)
-        if at < len(batch.index) and batch.ops["error"][at]:
-            detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
-            raise Stopped(at, violations.SPANS, detail, Place(self.image.address("zs_map_object")))
-        return at
+        detail = "zs_map_object() must give 1 or 2 spans of the object's length together"
+        raise Stopped(at, violations.SPANS, detail, Place(self.image.address("zs_map_object")))
 
     def _place(self, machine: Machine, fault: Fault | None) -> Place:
         """Return where the observing CPU is."""
