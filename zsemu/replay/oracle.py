@@ -2,10 +2,10 @@
 """Know what every byte of every object must be, and what every caller's buffer must hold.
 
 The content of an object is a function of its number and its version, which every write and update
-raises by one: 64-bit word i is ``base(object, version) + i * STEP``. All of a batch's buffers
+raises by one: 64-bit word i is ``base(object, version) + i * STEP``, as native/oracle.c has them,
+which does what is done for each byte or in the order of the operations. All of a batch's buffers
 lie packed in one arena, so one comparison judges every byte that any access of the batch saw, and
-the unused bytes between the buffers as well. What has to be done for each byte or in the order of
-the operations is in native/oracle.c.
+the unused bytes between the buffers as well.
 """
 
 import ctypes
@@ -18,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.guest.native_library import load_library
-from zsemu.traces.operation import Operation
 
 SOURCE: Final = Path(__file__).parent / "native" / "oracle.c"
 BUFFERS: Final = np.array([0, 0, 1, 1, 2], np.int64)
 """callers' buffers that each trace.Operation has"""
-STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _ALIGN: Final = 64
 _REDZONE: Final = 16
 """bytes, at least, between two buffers"""
@@ -51,28 +49,25 @@ def library() -> ctypes.CDLL:
     found = load_library("oracle", SOURCE)
     versions = ctypes.POINTER(_Versions)
     found.advance.argtypes = [versions, versions, *[_pointer] * 4, _u64]
+    found.lay_out.argtypes = [*[_pointer] * 4, versions, _pointer, _u64, *[_pointer] * 3]
     found.fill.argtypes = found.differs.argtypes = [_pointer, _u64, _pointer]
-    found.advance.restype = found.fill.restype = None
+    found.advance.restype = found.lay_out.restype = found.fill.restype = None
     return found
+
+
+def _columns(
+    operation: NDArray[np.uint8], object_: NDArray[np.uint32], length: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.int64]]:
+    """Return columns as C takes them."""
+    return (
+        np.ascontiguousarray(operation, np.uint8),
+        np.ascontiguousarray(object_, np.uint32),
+        np.ascontiguousarray(length, np.int64),
+    )
 
 
 def _versions(*arrays: NDArray[np.int64]) -> _Versions:
     return _Versions(*(array.ctypes.data for array in arrays))
-
-
-def base(object_: NDArray[np.uint32], version: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return the first word of each content (a finaliser as in splitmix64), same shape."""
-    word = object_.astype(np.uint64) << np.uint64(32) | version.astype(np.uint64)
-    word = (word ^ word >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ word >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return word ^ word >> np.uint64(31)
-
-
-def content(object_: int, version: int, length: int) -> NDArray[np.uint8]:
-    """Return the first ``length`` bytes of one content, uint8."""
-    first = base(np.array([object_], np.uint32), np.array([version], np.int64))
-    words = first + np.arange((length + 7) // 8, dtype=np.uint64) * STEP
-    return words.astype("<u8").view(np.uint8)[:length]
 
 
 def stride(length: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -110,9 +105,7 @@ class Versions:
         n = len(object_)
         assert int(object_.max(initial=0)) < len(self._objects[0]) or not n
         before, newest, defined, after = (np.empty(n, np.int64) for _ in range(4))
-        operation = np.ascontiguousarray(operation, np.uint8)
-        object_ = np.ascontiguousarray(object_, np.uint32)
-        length = np.ascontiguousarray(length, np.int64)
+        operation, object_, length = _columns(operation, object_, length)
         library().advance(
             _versions(*self._objects),
             _versions(before, newest, defined),
@@ -128,18 +121,25 @@ class Arena:
 
     owner: NDArray[np.int64]
     """operation of each buffer, shape (m,)"""
-    start: NDArray[np.int64]
-    """first word of each buffer, shape (m,)"""
-    known: NDArray[np.int64]
-    """bytes of each that are defined afterwards, shape (m,)"""
-    length: NDArray[np.int64]
-    """bytes of each, shape (m,)"""
-    words: int
-    """of all buffers together"""
     given: NDArray[np.void]
     """what the buffers hold at first, dtype CONTENT, shape (m,)"""
     wanted: NDArray[np.void]
     """and what they must hold at the end, the same"""
+
+    @cached_property
+    def start(self) -> NDArray[np.int64]:
+        """First word of each buffer, shape (m,)."""
+        return self.wanted["start"].astype(np.int64)
+
+    @cached_property
+    def length(self) -> NDArray[np.int64]:
+        """Bytes of each buffer, shape (m,)."""
+        return self.wanted["length"].astype(np.int64)
+
+    @cached_property
+    def words(self) -> int:
+        """Words of all buffers together."""
+        return int(self.wanted["words"].sum())
 
     def write(self, words: NDArray[np.uint64]) -> None:
         """Write into memory, shape (words,), what the buffers hold at first."""
@@ -167,9 +167,9 @@ class Arena:
             return np.empty(0, np.int64)
         wrong = found.view(np.uint8) != self.after.view(np.uint8)
         # Nobody ever defined these bytes: whatever is there is right.
-        for buffer in np.flatnonzero(self.known < self.length).tolist():
-            begin = int(self.start[buffer]) * 8
-            wrong[begin + int(self.known[buffer]) : begin + int(self.length[buffer])] = False
+        partly = self.wanted[self.wanted["known"] < self.wanted["length"]]
+        for begin, known, length in partly[["start", "known", "length"]].tolist():
+            wrong[begin * 8 + known : begin * 8 + length] = False
         return np.flatnonzero(wrong)
 
 
@@ -183,29 +183,15 @@ def arena(
 
     The second of an update holds the new content, and afterwards what was seen of the old.
     """
-    buffers = BUFFERS[operation]
-    owner = np.repeat(np.arange(len(operation)), buffers)
-    second = np.zeros(len(owner), bool)
-    second[1:] = owner[1:] == owner[:-1]
-    words = stride(length)[owner] // 8
-    start = np.cumsum(words) - words
-    kind, sizes = operation[owner], length[owner]
-    sees = (kind == Operation.READ) | second
-    version = np.where(sees, history.before[owner], history.after[owner])
-    known = np.where(sees, np.minimum(sizes, history.defined[owner]), sizes)
-    newest = history.newest[owner]
-
-    wanted = np.empty(len(owner), CONTENT)
-    wanted["start"], wanted["words"] = start, words
-    wanted["length"], wanted["known"] = sizes, known
-    # What the last update did not reach is of the version before.
-    wanted["newest"] = np.where(sees & (known > newest), newest, sizes)
-    wanted["first"] = base(object_[owner], version)
-    wanted["older"] = base(object_[owner], version - 1)
-
-    given = wanted.copy()
-    receives = (kind == Operation.READ) | ((kind == Operation.UPDATE) & ~second)
-    given["length"][receives] = given["newest"][receives] = 0
-    given["newest"][second] = sizes[second]
-    given["first"][second] = base(object_[owner[second]], history.after[owner[second]])
-    return Arena(owner, start, known, sizes, int(words.sum()), given, wanted)
+    buffers = int(BUFFERS[operation].sum())
+    owner, given, wanted = np.empty(buffers, np.int64), *np.empty((2, buffers), CONTENT)
+    operation, object_, length = _columns(operation, object_, length)
+    words = stride(length) // 8
+    library().lay_out(
+        *(array.ctypes.data for array in (operation, object_, length, words)),
+        _versions(history.before, history.newest, history.defined),
+        history.after.ctypes.data,
+        len(operation),
+        *(array.ctypes.data for array in (owner, given, wanted)),
+    )
+    return Arena(owner, given, wanted)
