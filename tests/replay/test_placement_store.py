@@ -99,3 +99,9 @@ def test_a_short_trace_is_not_kept(
     monkeypatch.setattr(placement_store, "LONG", len(trace) + 1)
     placement_store.place(trace, SIZES)
     assert not folder.exists()
+
+
+def test_goes_on_where_nothing_can_be_written(trace: Trace, folder: Path) -> None:
+    folder.write_text("no folder")
+    chosen = Placer(SIZES).place(trace.operation, trace.object, trace.length)
+    assert equal(placement_store.place(trace, SIZES), chosen)

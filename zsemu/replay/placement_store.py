@@ -9,14 +9,14 @@ array; a file that is damaged is made anew.
 
 import hashlib
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from zsemu import zsmalloc
-from zsemu.guest.compiler import cache_folder
-from zsemu.paths import replacing
+from zsemu.paths import cache, replacing
 from zsemu.traces.trace import Trace
 from zsemu.zsmalloc.geometry import Geometry
 from zsemu.zsmalloc.placement import Placed, Placer
@@ -30,15 +30,17 @@ SOURCES: Final = (Path(__file__), *sorted(Path(zsmalloc.__path__[0]).glob("*.py"
 def place(trace: Trace, geometry: Geometry) -> Placed:
     """Return the places of a trace's objects, from the cache if they are there.
 
-    ZsemuError as Placer.place() has it, and if there is no place for the cache.
+    ZsemuError as Placer.place() has it.
     """
     if len(trace) < LONG:
         return _choose(trace, geometry)
-    file = cache_folder("placements") / f"{geometry.name}-{_digest(trace, geometry)[:24]}.npz"
+    file = cache() / "placements" / f"{geometry.name}-{_digest(trace, geometry)[:24]}.npz"
     placed = _load(file, geometry, len(trace))
     if placed is None:
         placed = _choose(trace, geometry)
-        _save(file, placed)
+        # Where nothing can be written, they are chosen each time.
+        with suppress(OSError):
+            _save(file, placed)
     return placed
 
 
@@ -58,6 +60,7 @@ def _digest(trace: Trace, geometry: Geometry) -> str:
 
 
 def _save(file: Path, placed: Placed) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as stream:
         np.savez(
             stream,
