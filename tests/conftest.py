@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from processes import start_none
+from samples import exhaust_few_classes
 
 from zsemu.caches import native_structures
 from zsemu.guest import compiler, hooks, selftest, targets
@@ -97,6 +99,18 @@ def edit_arch(
 
     yield change
     targets.target.cache_clear()
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See tests/processes.py."""
+    start_none(monkeypatch)
+
+
+@pytest.fixture
+def few_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See tests/samples.py."""
+    exhaust_few_classes(monkeypatch)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes: zsemu's own on a terminal, and any through /proc."""
+"""Processes: zsemu's own on a terminal, any through /proc, and a pool that starts none."""
 
 import os
 import pty
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from zsemu.runs import check, compare, race
+from zsemu.runs.pool import Pool, Report, Watch
+
+_Context = TypeVar("_Context")
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
 
 # Where the tests run in the background of a shell, Ctrl-C is ignored unless this is said.
 ZSEMU = (
@@ -52,3 +63,38 @@ def on_terminal(*arguments: str, **more: str) -> str:
     os.close(ours)
     assert process.wait() == 0
     return written.decode()
+
+
+class PoolOfNone(Pool[_Context]):
+    """A pool that does its tasks in this process, one after the other."""
+
+    def __init__(self, jobs: int, context: _Context) -> None:
+        super().__init__(jobs, context)
+        self.context = context
+
+    def run(
+        self,
+        function: Callable[[_Context, _Argument, Report], _Result],
+        tasks: Mapping[str, _Argument],
+        watch: Watch | None = None,
+        enough: Callable[[_Result], bool] | None = None,
+    ) -> dict[str, _Result]:
+        """Do what Pool.run() does."""
+        watch = watch or Watch()
+        results: dict[str, _Result] = {}
+        for name, argument in tasks.items():
+            watch.started(name)
+            results[name] = function(self.context, argument, partial(watch.advanced, name))
+            watch.finished(name)
+            if enough and enough(results[name]):
+                break
+        return results
+
+
+def start_none(patch: pytest.MonkeyPatch) -> None:
+    """Let compare, check and race start no processes, which takes longer than a short trace.
+
+    For tests of what is found and shown. What the processes of a pool do is tested with them.
+    """
+    for module in (check, compare, race):
+        patch.setattr(module, "Pool", PoolOfNone)

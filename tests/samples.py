@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Small traces and the runs of them that several tests share."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from zsemu.check import properties, run_suite, shrinking
+from zsemu.check.exhaustive import exhaustive
 from zsemu.counts import COLUMNS
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
@@ -14,11 +18,11 @@ from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import Target, target
 from zsemu.replay.batch import Batch
 from zsemu.replay.observation import EveryOperation, Listener
-from zsemu.replay.placed_trace import PlacedTrace, place_in_memory
+from zsemu.replay.placed_trace import PAGE_ORDERS, PlacedTrace, place_in_memory
 from zsemu.replay.replay import Outcome, Replay
 from zsemu.traces.operation import Operation
 from zsemu.traces.trace import Metadata, Trace
-from zsemu.zsmalloc.geometry import geometry
+from zsemu.zsmalloc.geometry import Geometry, geometry
 
 
 def trace(rows: list[tuple[Operation, int, int, int]], geometry: str = "chain-8") -> Trace:
@@ -113,6 +117,25 @@ def placed(trace_: Trace, arch: str, name: str = "chain-8") -> PlacedTrace:
             physical_bits=machine.physical_bits,
         ),
     )
+
+
+@cache
+def few_classes(classes: Geometry, page_order: str = PAGE_ORDERS[0]) -> PlacedTrace:
+    """Return what exhaustive() does in every eighth size class."""
+    whole = exhaustive(classes, page_order)
+    part = whole.trace.take(np.flatnonzero(whole.placed.class_index % 8 == 0))
+    part = part.with_objects(np.unique(part.object, return_inverse=True)[1])
+    return replace(place_in_memory(part, classes), page_order=page_order)
+
+
+def exhaust_few_classes(patch: pytest.MonkeyPatch) -> None:
+    """Let checks do only what few_classes() returns, in an eighth of the time.
+
+    For tests of what is found, shrunk and shown. That every slot of every class is mapped is tested
+    in tests/check/test_exhaustive.py.
+    """
+    for module in (properties, run_suite, shrinking):
+        patch.setattr(module, "exhaustive", few_classes)
 
 
 class Rows(Listener):

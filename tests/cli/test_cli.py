@@ -31,6 +31,7 @@ from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import known as known_targets
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
+from zsemu.paths import cache as usual_cache
 from zsemu.reports import break_even_text, details_text, glance_text
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import load
@@ -202,6 +203,7 @@ def test_same_bytes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert LIMITS in " ".join(pages[0].split())
 
 
+@pytest.mark.usefixtures("in_process")
 def test_at_a_glance_and_in_detail(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SHORT, "--strategy", "sg,copy", "--json", "out.json"]
     assert main(arguments) == 0
@@ -221,6 +223,7 @@ def test_at_a_glance_and_in_detail(place: Path, capsys: pytest.CaptureFixture[st
         )
 
 
+@pytest.mark.usefixtures("in_process")
 def test_break_even(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SHORT, "--strategy", "pgtable,copy", "--json", "out.json", "--break-even"]
     for details in (False, True):
@@ -235,6 +238,7 @@ def test_break_even(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out == break_even_text.markdown(matrix, details=details)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_operations_and_geometry(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SHORT, "--strategy", "copy", "--operations", "120", "--geometry", "2012"]
     assert main([*arguments, "--json", "out.json"]) == 0
@@ -246,6 +250,7 @@ def test_operations_and_geometry(place: Path, capsys: pytest.CaptureFixture[str]
     assert (record.operations, record.geometry) == (len(busy_trace(300)), "chain-8")
 
 
+@pytest.mark.usefixtures("in_process")
 def test_warning_goes_to_stderr(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SHORT, "--strategy", "sg,copy", "--page-size", "16384"]) == 0
     out, err = capsys.readouterr()
@@ -253,6 +258,7 @@ def test_warning_goes_to_stderr(place: Path, capsys: pytest.CaptureFixture[str])
     assert "16 KiB pages" in out and "warning" not in out
 
 
+@pytest.mark.usefixtures("in_process")
 def test_formats(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SHORT, "--strategy", "copy", "--json", "out.json"]
     assert main([*arguments, "--format", "json"]) == 0
@@ -283,6 +289,7 @@ def test_formats(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("\n| copy ") == 5
 
 
+@pytest.mark.usefixtures("in_process")
 def test_endless_loop_is_a_violation(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = strategy("sg").path.read_text()
     (place / "loop.c").write_text(text.replace("{\n", '{\n\tfor (;;)\n\t\tasm volatile("");\n', 1))
@@ -307,6 +314,7 @@ def test_endless_loop_is_a_violation(place: Path, capsys: pytest.CaptureFixture[
         assert re.search(told, capsys.readouterr().err)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_own_strategy_from_anywhere(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +351,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"\n +{name} +{target(name).cpu_model}\n", out)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_quiet(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (*SHORT, "--strategy", "sg,copy", "--page-size", "16384")
     for asked in ((), ("--format", "csv")):
@@ -472,10 +481,10 @@ def running(pid: int) -> bool:
     for child in workers(pid):
         stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
         ticks.append(int(stat[11]))
-    return len(ticks) == 2 and min(ticks) > 1.0 * os.sysconf("SC_CLK_TCK")
+    return len(ticks) == 2 and min(ticks) > 0.8 * os.sysconf("SC_CLK_TCK")
 
 
-LONG = ("compare", "--trace", "sqlite-lzo-rle", "--arch", "riscv32", "--jobs", "2")
+LONG = ("compare", "--trace", "redis-zswap", "--arch", "riscv32", "--jobs", "2")
 
 
 @pytest.mark.parametrize(
@@ -528,7 +537,7 @@ def test_killed_worker(place: Path) -> None:
     "arguments",
     [
         (*SHORT, "--strategy", "copy"),
-        ("check", "sg", "--arch", "arm", "-k", "2012, 4 KiB"),
+        ("check", "sg", "--arch", "arm", "-k", "16 KiB"),
         ("doctor", "--arch", "arm"),
         ("list",),
         ("--version",),
@@ -549,16 +558,24 @@ def test_nobody_reads_the_output(place: Path, arguments: tuple[str, ...]) -> Non
 def test_verbose(place: Path) -> None:
     """The commands of a run with nothing compiled yet, pasted, compile the same once more."""
     cache = place / "cache"
+    # zig's own cache has what it compiles once on a machine: parts of the C library.
+    cache.mkdir()
+    (cache / "zig").symlink_to(usual_cache() / "zig")
     process = start("-v", *SHORT, "--strategy", "copy", ZSEMU_CACHE=str(cache))
     out, err = process.communicate()
     assert process.returncode == 0 and "intact" in out
     lines = err.splitlines()
-    made = {path: path.read_bytes() for path in cache.glob("*/*") if path.suffix in (".elf", ".so")}
+    made = {
+        path: path.read_bytes()
+        for folder in ("hooks", "images")
+        for path in (cache / folder).iterdir()
+    }
     assert len(lines) == len(made) == 3
     for line in lines:
         path = Path(shlex.split(line)[-1])
         path.unlink()
-        subprocess.run(line, shell=True, check=True, env={**os.environ, "HOME": str(place)})
+        environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache / "zig")}
+        subprocess.run(line, shell=True, check=True, env=environment)
         assert path.read_bytes() == made.pop(path)
     assert made == {}
 

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import ktap
 import pytest
 from faulty import FAULTS
+from processes import start_none
+from samples import exhaust_few_classes
 
 from zsemu.check.findings import Findings, Request
 from zsemu.check.suites import suites
@@ -55,7 +57,10 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     found = {f"{fault.name}.c": strategy(str(fault.write(directory))) for fault in chosen}
     found[GOOD] = strategy(GOOD)
     request = Request(("aarch64",), found, (EXHAUSTED,), properties=False)
-    return Checked(request, runs_check.run(request, jobs=1))
+    with pytest.MonkeyPatch.context() as patch:
+        exhaust_few_classes(patch)
+        start_none(patch)
+        return Checked(request, runs_check.run(request, jobs=1))
 
 
 def test_text_names_check_case_and_instruction(checked: Checked) -> None:
@@ -127,6 +132,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, captured.out, captured.err
 
 
+@pytest.mark.usefixtures("few_classes", "in_process")
 def test_the_first_failure_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +155,7 @@ def test_the_first_failure_is_told_at_once(
 
 
 @pytest.mark.parametrize("format", ["text", "ktap", "junit"])
+@pytest.mark.usefixtures("few_classes", "in_process")
 def test_good_strategies_pass(format: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(
         capsys, "sg,pgtable", "--arch", "arm", "-k", "16 KiB", "--jobs", "1", "--format", format
@@ -191,12 +198,15 @@ def test_findings_are_written_alike_each_time(format: str, checked: Checked) -> 
         assert (case.get("classname") or "").replace("\n", " ") == "a # b?<&> .c"
 
 
-def test_same_seed_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_same_seed_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (fault,) = (fault for fault in FAULTS if fault.name == "copy-out-short")
-    arguments = ("sg", str(fault.write(tmp_path)), "--arch", "arm", "-k", "sequences", "--seed")
+    arguments = ("sg", str(fault.write(tmp_path)), "--arch", "aarch64", "-k", "sequences", "--seed")
     first = run(capsys, *arguments, "7", "--jobs", "1")
     assert first[0] == 1
     assert run(capsys, *arguments, "7", "--jobs", "2") == first
+    start_none(monkeypatch)
     assert run(capsys, *arguments, "8", "--jobs", "1")[1] != first[1]
 
 
@@ -222,7 +232,7 @@ def _measured_once(measured: dict[str, Findings], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(runs_check, "run", run_)
 
 
-@pytest.mark.usefixtures("_measured_once")
+@pytest.mark.usefixtures("few_classes", "in_process", "_measured_once")
 def test_property_table(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, *PROPERTIES)
     assert (status, err) == (0, "")
@@ -238,7 +248,7 @@ def test_property_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert bool(different) != ("The same on all 2 architectures checked." in lines)
 
 
-@pytest.mark.usefixtures("_measured_once")
+@pytest.mark.usefixtures("few_classes", "in_process", "_measured_once")
 def test_properties_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """They say what the text says."""
     status, out, err = run(capsys, *PROPERTIES, "--format", "json")
@@ -266,6 +276,7 @@ def test_json(checked: Checked) -> None:
     assert results[GOOD]["failures"] == []
 
 
+@pytest.mark.usefixtures("in_process")
 def test_k_and_arch_narrow(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(
         capsys, "--arch", "arm,i386", "-k", "i386 sg sequences", "--format", "ktap"
