@@ -133,7 +133,7 @@ class Replay:
 
     def _probe(self, placed: PlacedTrace, listener: Listener) -> bool:
         """Replay something else through the same image, and say whether nothing was wrong."""
-        probe = Replay(
+        probe = Trial(
             self._subject.image, placed, observe=lambda subject: EveryOperation(subject, listener)
         )
         return not probe.run().violation_count
