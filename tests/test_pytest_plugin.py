@@ -61,7 +61,7 @@ def test_example(project: pytest.Pytester) -> None:
     (project.path / "mine.c").write_text(versions()["more"])
     old = zsemu.load(project.path / "base.json").records[0]
     was = old.sum("instructions", "total", ("settle", "map", "unmap"))
-    done = project.runpytest_subprocess(ARM)
+    done = project.runpytest_inprocess(ARM)
     done.assert_outcomes(passed=1, failed=1)
     (line,) = [line for line in done.outlines if line.startswith("E  ")]
     assert re.fullmatch(
@@ -74,7 +74,7 @@ def test_example(project: pytest.Pytester) -> None:
     assert "pytest_plugin.py" not in done.stdout.str()
 
     (project.path / "mine.c").write_text(versions()["broken"])
-    done = project.runpytest_subprocess(ARM)
+    done = project.runpytest_inprocess(ARM)
     done.assert_outcomes(failed=2)
     done.stdout.fnmatch_lines(
         [
@@ -90,14 +90,14 @@ def test_another_compiler(project: pytest.Pytester, base: zsemu.Document) -> Non
     compilers = {"arm": replace(base.provenance.compilers["arm"], version="zig 0.1")}
     made_by = replace(base.provenance, compilers=compilers)
     save(replace(base, provenance=made_by), project.path / "base.json")
-    done = project.runpytest_subprocess(ARM, "-k", "before")
+    done = project.runpytest_inprocess(ARM, "-k", "before")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["E*ZsemuError: not to be compared: compiler of arm: zig 0.1 and*"])
 
 
 def test_what_does_not_compile(project: pytest.Pytester) -> None:
     (project.path / "mine.c").write_text("int wrong(void) { return nothing; }\n")
-    done = project.runpytest_subprocess(ARM, "-k", "before")
+    done = project.runpytest_inprocess(ARM, "-k", "before")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
         ["E*ZsemuError: */mine.c:1: does not compile for arm: *nothing*", "E*ziglang cc*mine.c*"]

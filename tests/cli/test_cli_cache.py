@@ -15,6 +15,8 @@ from zsemu.reports.cache_tables import cest, iai
 from zsemu.results.document import load
 from zsemu.traces.file import save
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 COMMON = ("compare", "--trace", "t.npz", "--arch", "arm", "--strategy", "copy,sg", "--jobs", "1")
 CACHE = "l1=4K:4,l2=64K:8"
 

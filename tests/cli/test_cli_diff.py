@@ -13,6 +13,8 @@ from zsemu.guest.strategies import strategy
 from zsemu.results.document import load
 from zsemu.traces.file import save
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 EMPTY = "{\n}\n"
 MORE = '{\n\tif (zs_spans(loc))\n\t\tasm volatile("nop");\n}\n'
 NONE = '{\n\tif (zs_spans(loc))\n\t\tasm volatile("");\n}\n'

@@ -20,6 +20,8 @@ from race.planted import RACES
 from zsemu.cli import main
 from zsemu.reports.property_table import RACED, load
 
+pytestmark = pytest.mark.usefixtures("in_process")
+
 _FEW = ("-k", "less in page 2: read | read of the")
 
 

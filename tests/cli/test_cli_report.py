@@ -95,6 +95,7 @@ def test_bad_use(
     assert sorted(place.rglob("*")) == before
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_command_of_the_page_makes_the_same_results(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,10 +2,8 @@
 """Tests that the READMEs show the results' figures, and that their commands print what they say."""
 
 import math
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from readme import (
 
 from zsemu.caches.hierarchy import find as find_caches
 from zsemu.caches.presets import PRESETS
+from zsemu.cli import main
 from zsemu.cli.app import app
 from zsemu.guest.strategies import names, strategy
 from zsemu.guest.targets import known as known_targets
@@ -37,7 +36,7 @@ from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document
-from zsemu.runs.compare import run, run_here, single
+from zsemu.runs.compare import run_here, single
 from zsemu.runs.request import Request
 from zsemu.traces.file import TraceFile, find
 
@@ -48,15 +47,23 @@ X86, OTHERS = ("x86_64", "i386"), ("aarch64", "arm", "riscv64", "riscv32")
 ZRAM, LOOP = ("spanning_read", "spanning_write"), ("spanning_update",)
 
 
-def printed(command: str, columns: int) -> str:
-    """Run a command of zsemu and return what it prints."""
-    return subprocess.run(
-        [sys.executable, "-m", "zsemu", *command.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"COLUMNS": str(columns)},
-    ).stdout
+Printed = Callable[[str], str]
+"""a command of zsemu to what it prints, 80 columns wide"""
+
+
+@pytest.fixture
+def printed(
+    in_process: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Printed:
+    """Return a function that runs commands in this process."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def print_(command: str) -> str:
+        capsys.readouterr()
+        assert main(command.split()) == 0
+        return capsys.readouterr().out
+
+    return print_
 
 
 def test_figures_are_those_of_the_results() -> None:
@@ -83,12 +90,12 @@ def words(text: str) -> str:
         (REFERENCE, "compare --trace sqlite-lzo-rle --arch x86_64 --details"),
     ],
 )
-def test_the_commands_print_what_is_shown(page: Path, command: str) -> None:
+def test_the_commands_print_what_is_shown(page: Path, command: str, printed: Printed) -> None:
     """All but the figures, which are of fewer operations here."""
     _, _, rest = TEXTS[page].partition(f"`zsemu {command}`")
     block = rest.partition("```\n")[2].partition("```")[0]
     assert len(block.splitlines()) > 20
-    assert words(printed(f"{command} --operations 3000", 80)).startswith(words(block))
+    assert words(printed(f"{command} --operations 3000")).startswith(words(block))
 
 
 def test_the_plot_is_that_of_the_results() -> None:
@@ -108,7 +115,7 @@ def request(trace: str) -> Request:
 
 def test_results_are_what_the_command_writes() -> None:
     """All of the short one, and of the long one a cell: all cells would take minutes."""
-    again = kept.text(run(request("zsmapbench"), jobs=2), plotted=False)
+    again = kept.text(run_here(request("zsmapbench")), plotted=False)
     assert again == (readme.HERE / "zsmapbench.json").read_text()
     long = results("sqlite-lzo-rle")
     assert long.provenance == replace(
@@ -124,8 +131,8 @@ def test_results_are_what_the_command_writes() -> None:
         # The flags hold the page size.
         versions = [one.compilers[recordings.ARCH].version for one in (made, other)]
         assert versions[0] == versions[1]
-        # Of the long one the cell that takes the least.
-        name = "sg" if trace == "sqlite-lzo-rle" else "swap-lazy"
+        # Cells that take the least.
+        name = "sg" if trace == "sqlite-lzo-rle" else "copy"
         one = single(request(trace), recordings.ARCH, name)
         plotted = trace == readme.PLOTTED_TRACE
         _, line = kept.text(Document(found.provenance, (one,)), plotted=plotted).splitlines()
@@ -406,7 +413,7 @@ def test_misses_are_what_the_command_writes() -> None:
         assert results(f"{name}-caches").provenance.cache == readme.CACHE
 
 
-def test_the_example_is_a_strategy(tmp_path: Path) -> None:
+def test_the_example_is_a_strategy(tmp_path: Path, printed: Printed) -> None:
     """As it stands there: it compiles, holds every check, keeps its promises and is compared."""
     found = re.search(r"^```c\n(.*?)^```", FRONT, re.MULTILINE | re.DOTALL)
     assert found
@@ -420,9 +427,9 @@ def test_the_example_is_a_strategy(tmp_path: Path) -> None:
     }
     for commands in ("zsemu check ./mine.c", "zsemu compare --strategy ./mine.c,copy-modes"):
         assert f"\n    {commands}\n" in FRONT
-    said = printed(f"check {own} --arch i386,aarch64 -k chain-4", 80)
+    said = printed(f"check {own} --arch i386,aarch64 -k chain-4")
     assert re.search(r"^(\d+) of \1 suites hold\.$", said, re.MULTILINE)
-    said = printed(f"compare --strategy {own},copy-modes --arch i386 --operations 2000", 80)
+    said = printed(f"compare --strategy {own},copy-modes --arch i386 --operations 3000")
     assert "All 3 cells are intact." in said and "\nmine.c " in said
 
 

@@ -178,6 +178,7 @@ def test_bad_use_is_one_line(
     assert told.count("\n") == 1
 
 
+@pytest.mark.usefixtures("in_process")
 def test_check_says_what_it_finds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "x86_64" / "zsmalloc.o"
     assert main(["check", str(path), "-k", "limits", "--format", "ktap"]) == 0

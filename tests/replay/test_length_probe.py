@@ -28,6 +28,7 @@ from zsemu.traces.operation import Operation
 from zsemu.traces.trace import zsmapbench
 
 ARCHS = target_names()
+WHOLE = ("x86_64", "arm")
 MAPS = (Operation.READ, Operation.WRITE, Operation.UPDATE)
 
 
@@ -51,9 +52,13 @@ def rules(replay: Replay) -> ShapeRules:
 @pytest.mark.parametrize("name", strategy_names())
 @pytest.mark.parametrize("arch", ARCHS)
 def test_recorded_trace(arch: str, name: str) -> None:
-    """The sums over shapes and accesses are what a counted replay counts, to the last one."""
+    """The sums over shapes and accesses are what a counted replay counts, to the last one.
+
+    All of the recording on an architecture of each width, and its beginning on the others.
+    """
     machine = target(arch)
-    for trace_ in (TraceFile(find("compile-zstd")), zsmapbench()):
+    recorded = TraceFile(find("compile-zstd"))
+    for trace_ in (recorded if arch in WHOLE else recorded.head(4000), zsmapbench(200)):
         asked = request(archs=[arch], strategies={name: strategy(name)}, trace=trace_)
         here = place(trace_, asked.geometry_for(machine))
         assert isinstance(here, PlacedTrace)

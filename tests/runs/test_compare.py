@@ -69,6 +69,7 @@ def test_a_recording_of_larger_pages_runs_where_there_are_such() -> None:
     assert (asked.archs, asked.page_size) == (target_names(), 4096)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_recording_of_16_kib_pages_is_intact() -> None:
     """Its first objects and its longest, through every strategy where the MMU has such pages."""
     whole = trace_file.load(trace_file.find("numpy-16k"))
@@ -109,6 +110,7 @@ def test_same_bytes_however_it_is_run() -> None:
     assert not re.search(r'"[^"]*(?<![\w-])/[a-z]+/[^"]*"', text)
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("arch", ["aarch64", "i386"])
 def test_counts_are_those_of_the_replay(arch: str) -> None:
     request = request_for(arch, strategies="swap")
@@ -135,6 +137,7 @@ def test_counts_are_those_of_the_replay(arch: str) -> None:
     assert (record.maps, record.spanning_maps) == (tally["total"], tally["spanning"])
 
 
+@pytest.mark.usefixtures("in_process")
 def test_provenance() -> None:
     request = request_for("arm", "x86_64")
     made = run(request, jobs=2).provenance
@@ -150,6 +153,7 @@ def test_provenance() -> None:
     assert made.strategies == {}
 
 
+@pytest.mark.usefixtures("in_process")
 def test_violation_hides_counts(tmp_path: Path) -> None:
     path = own(tmp_path, "mine.c")
     path.write_text(path.read_text().replace("area->buffer + first,", "area->buffer,"))
@@ -178,6 +182,7 @@ def test_labels(tmp_path: Path) -> None:
     assert next(iter(two)).endswith(strategy(str(same)).digest[:8])
 
 
+@pytest.mark.usefixtures("in_process")
 def test_own_strategy_is_named_by_content(tmp_path: Path) -> None:
     path = own(tmp_path, "mine.c")
     made = run(request_for(strategies=f"copy,{path}"), jobs=2)
@@ -219,6 +224,7 @@ def test_what_cannot_be_compared() -> None:
     check(request_for("arm", strategies="copy,sg", page_size=65536))
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("page_size", [16384, 65536])
 def test_larger_pages(page_size: int) -> None:
     request = request_for("aarch64", strategies="copy,pgtable", page_size=page_size)
