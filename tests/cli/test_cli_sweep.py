@@ -136,17 +136,33 @@ def session(leader: int) -> list[int]:
     return found
 
 
+LONG = ("sweep", "--trace", "short.npz", "--arch", "arm,x86_64")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
+    """The files of a sweep that nothing has interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        trace_file.save(busy_trace(300), folder / "short.npz")
+        assert main([*LONG, "-o", "out", "--jobs", "1"]) == 0
+        return {path: path.read_bytes() for path in Path("out").rglob("*.*")}
+
+
+@pytest.mark.xdist_group("interrupted")
 @pytest.mark.parametrize("how", ["ctrl-c", "terminated", "killed"])
-def test_interrupted(place: Path, how: str) -> None:
+def test_interrupted(
+    place: Path, how: str, whole: dict[Path, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing computed is lost, nothing goes on, and the next run gives the same bytes."""
-    asked = ("sweep", "--trace", "short.npz", "--arch", "arm,x86_64", "--jobs", "2")
     total = 16
 
     def there() -> int:
         return len(list(Path("out/cells").glob("[a-z]*.json")))
 
     with subprocess.Popen(
-        [*ZSEMU, *asked, "-o", "out"],
+        [*ZSEMU, *LONG, "-o", "out", "--jobs", "2"],
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -167,11 +183,9 @@ def test_interrupted(place: Path, how: str) -> None:
     kept = there()
     assert 2 <= kept < total
     assert not list(Path("out").glob("*.*"))
-    again = subprocess.run(
-        [*ZSEMU, *asked, "-o", "out"], capture_output=True, text=True, check=True
-    )
+    capsys.readouterr()
+    assert main([*LONG, "-o", "out", "--jobs", "1"]) == 0
     first = f"{total} cells: {total - kept} computed, {kept} there before"
-    assert again.stdout.splitlines()[0] == first
-    assert main([*asked, "-o", "whole"]) == 0
-    for path in Path("whole").rglob("*.*"):
-        assert (Path("out") / path.relative_to("whole")).read_bytes() == path.read_bytes()
+    assert capsys.readouterr().out.splitlines()[0] == first
+    for path, content in whole.items():
+        assert path.read_bytes() == content
