@@ -56,7 +56,7 @@ def checks_of(failure: Failure, machine: Target, checked: Strategy, directory: P
     builder = script_text.read(path, machine)
     shift = builder.geometry.page_size.bit_length() - 1
     image = Image(build(machine, checked, page_shift=shift), machine)
-    outcome = Replay(
+    outcome = Trial(
         image, builder.placed(), observe=StrictTranslations, promises=checked.promises
     ).run()
     return {check_of(violation) for violation in outcome.violations}
