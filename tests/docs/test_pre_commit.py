@@ -9,14 +9,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_hooks_are_the_checks_of_ci() -> None:
-    """The commands stand in .ci/run between installing the package and its first test."""
+    """The commands stand in .ci/run in a block of their own, which is waited for."""
     ci = (ROOT / ".ci" / "run").read_text()
-    _, installed, rest = ci.partition("\npython -m pip install --quiet '.[dev]'\n")
-    assert installed
-    checks = rest.partition("\n\n#")[0].split("\n")
+    block, _, _ = ci.partition('} >"$scratch/checked"')
+    checks = [line.strip() for line in block.rpartition("\n{\n")[2].splitlines()]
+    assert 'wait "$checking" || ' in ci
     configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     (local,) = configuration["repos"]
     assert local["repo"] == "local"
-    assert [hook["entry"] for hook in local["hooks"]] == [line for line in checks if line]
+    assert [hook["entry"] for hook in local["hooks"]] == checks
     for hook in local["hooks"]:
         assert (hook["language"], hook["pass_filenames"]) == ("system", False)
