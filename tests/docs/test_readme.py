@@ -36,6 +36,7 @@ from zsemu.reports.implied_costs import implied
 from zsemu.reports.invalidate_costs import INVALIDATE_COSTS
 from zsemu.reports.matrix import Matrix
 from zsemu.results.document import Document
+from zsemu.runs import compare
 from zsemu.runs.compare import run_here, single
 from zsemu.runs.request import Request
 from zsemu.traces.file import TraceFile, find
@@ -47,6 +48,9 @@ X86, OTHERS = ("x86_64", "i386"), ("aarch64", "arm", "riscv64", "riscv32")
 ZRAM, LOOP = ("spanning_read", "spanning_write"), ("spanning_update",)
 
 
+_COMPARED: dict[tuple[tuple[str, ...], tuple[str, ...]], Document] = {}
+"""what was compared, by architectures and strategies"""
+
 Printed = Callable[[str], str]
 """a command of zsemu to what it prints, 80 columns wide"""
 
@@ -55,7 +59,15 @@ Printed = Callable[[str], str]
 def printed(
     in_process: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Printed:
-    """Return a function that runs commands in this process."""
+    """Return a function that runs commands in this process, and replays for each table once."""
+
+    def once(request: Request, **_: object) -> Document:
+        key = (request.archs, tuple(request.strategies))
+        if key not in _COMPARED:
+            _COMPARED[key] = run_here(request)
+        return _COMPARED[key]
+
+    monkeypatch.setattr(compare, "run", once)
     monkeypatch.setenv("COLUMNS", "80")
 
     def print_(command: str) -> str:
@@ -81,6 +93,7 @@ def words(text: str) -> str:
     return re.sub(r"[\d.*x<\s-]", "", re.sub(r"sha256 \w+", "sha256", text))
 
 
+@pytest.mark.xdist_group("readme")
 @pytest.mark.parametrize(
     ("page", "command"),
     [
