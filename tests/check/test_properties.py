@@ -135,6 +135,7 @@ def edited(path: Path, code: str) -> dict[str, Property]:
     return {found.name: found for found in measure(built, one)}
 
 
+@pytest.mark.usefixtures("few_classes")
 def test_unaligned_accesses_are_shown(tmp_path: Path) -> None:
     load = "(void)*(volatile unsigned long *)(zs_payload(loc) + 1)"
     found = edited(tmp_path / "odd.c", f"if (loc->length > 16 && first > 16)\n		{load};")
@@ -142,6 +143,7 @@ def test_unaligned_accesses_are_shown(tmp_path: Path) -> None:
     assert found[UNALIGNED].shown_by == "write of slot 0 of class 32"
 
 
+@pytest.mark.usefixtures("few_classes")
 def test_what_a_strategy_does_not_get_to_is_not_told(tmp_path: Path) -> None:
     found = edited(tmp_path / "wild.c", "if (loc->length == 1)\n		*(volatile char *)0 = 1;")
     for name in (*PROMISES, *HABITS, "per-CPU words"):
@@ -154,6 +156,7 @@ def test_loads_of_what_nobody_wrote(habit: str) -> None:
     assert {name for name in names() if measured(name)[habit].value == "yes"} == LOADS[habit]
 
 
+@pytest.mark.usefixtures("few_classes")
 def test_loads_of_slack_and_buffer_are_shown(tmp_path: Path) -> None:
     free = "loc->header + loc->length < loc->zspage->class_size && !zs_spans(loc)"
     slack = f"if ({free})\n		(void)*(volatile char *)(zs_payload(loc) + loc->length);"
