@@ -34,14 +34,13 @@ def checkout(folder: Path) -> Path:
     return copy
 
 
-def build(source: Path, folder: Path) -> tuple[Path, Path]:
-    """Return sdist, and the wheel that is made of that sdist."""
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
+def build(source: Path, folder: Path, *options: str) -> Path:
+    """Return the wheel, which is made of an sdist beside it unless options say otherwise."""
+    command = [sys.executable, "-m", "build", *options, "--outdir", str(folder), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (sdist,) = folder.glob("zsemu-*.tar.gz")
     (wheel,) = folder.glob("zsemu-*-py3-none-any.whl")
-    return sdist, wheel
+    return wheel
 
 
 def wheel_faults(wheel: Path, source: Path) -> set[str]:
@@ -70,15 +69,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return build(source, tmp_path_factory.mktemp("dist"))
+    """Return sdist, and the wheel that is made of that sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    wheel = build(source, folder)
+    (sdist,) = folder.glob("zsemu-*.tar.gz")
+    return sdist, wheel
 
 
 @pytest.fixture(scope="module")
 def installed(built: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bin directory of an environment that holds the wheel and what it depends on."""
     folder = tmp_path_factory.mktemp("empty") / "venv"
-    venv.create(folder, with_pip=True)
-    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", str(built[1])]
+    venv.create(folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
+    command = [*pip, "install", "--quiet", "--no-compile", str(built[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "bin"
@@ -123,7 +127,7 @@ def test_finds_planted_fault(old: str, new: str, fault: str, source: Path, tmp_p
     text = (copy / "pyproject.toml").read_text()
     assert text.count(old) == 1, f"pyproject.toml has no {old!r} any more: plant it another way"
     (copy / "pyproject.toml").write_text(text.replace(old, new))
-    _, wheel = build(copy, tmp_path)
+    wheel = build(copy, tmp_path, "--wheel")
     assert any(name.endswith(fault) for name in wheel_faults(wheel, copy))
 
 

@@ -262,12 +262,13 @@ def test_the_job_installs_what_its_variable_names(origin: str, tmp_path: Path) -
     checkout = tmp_path / "checkout"
     commit = repository(checkout)
     address = f"git+file://{checkout}@{commit}" if origin == "Git address" else str(checkout)
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python, folder = tmp_path / "venv" / "bin" / "python", tmp_path / "bin"
     folder.mkdir()
     shim = folder / "pip"
     # An option on the command line is not for the build, as a variable would be.
-    shim.write_text(f'#!/bin/sh\nexec {python} -m pip "$@" --quiet --no-deps\n')
+    pip = f"{sys.executable} -m pip --python {python}"
+    shim.write_text(f'#!/bin/sh\nexec {pip} "$@" --quiet --no-deps\n')
     shim.chmod(0o755)
     hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden} | {
