@@ -26,7 +26,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from zsemu.errors import ZsemuError
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_GRACE: Final = 0.5
+_GRACE: Final = 2.0
 """seconds in which workers may remove what they were writing"""
 
 _ADVANCED, _DONE, _FAILED = range(3)

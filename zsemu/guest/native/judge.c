@@ -185,13 +185,15 @@ static void judge_spans(struct hooks *h, uint64_t pc)
 	for (i = 0; i < 2; i++) {
 		uint64_t offset = load(spans + i * word, word) - h->view.direct;
 
+		/* A strategy may have overwritten what the driver says. */
 		left = load(spans + (2 + i) * word, word);
+		if (left > e->length)
+			left = e->length;
 		for (; left; left -= size, offset += size, from += size) {
 			struct access a = {
 				offset + m->start, offset, 0, 0, store, OTHER,
 			};
 
-			/* A strategy may have overwritten what the driver says. */
 			if (offset < m->size)
 				a.region = m->region[offset >> m->page_shift];
 			size = page - offset % page;
