@@ -31,9 +31,7 @@ class Batch:
     number: int
     """of the batch in its replay, from 0; READBACK for those of the read-back"""
     part: PlacedTrace
-    """of which these are some operations"""
-    rows: NDArray[np.int64]
-    """where they are in it, shape (n,)"""
+    """the part of the trace that these operations are"""
     index: NDArray[np.int64]
     """of each in the whole trace, shape (n,)"""
     operation: NDArray[np.uint8]
@@ -74,9 +72,10 @@ class BatchWriter:
         number = 0
         for part in self._placed.parts():
             for first, end in zip(part.bounds[:-1], part.bounds[1:], strict=True):
-                rows = np.arange(first, end)
-                yield self._batch(part, rows, number)
-                self._follow_migrations(part, rows)
+                some = part.cut(int(first), int(end))
+                index = np.arange(some.first, some.first + len(some.trace))
+                yield self._batch(some, index, number)
+                self._follow_migrations(some)
                 number += 1
             self._survive(part)
 
@@ -85,8 +84,8 @@ class BatchWriter:
         most = max(1, min(MAX_OPERATIONS, MAX_ARENA // (2 * self._placed.geometry.page_size)))
         assert self._survivors  # batches() has gone through all parts
         for first in range(0, len(self._index), most):
-            rows = np.arange(first, min(first + most, len(self._index)))
-            yield self._batch(self._survivors, rows, READBACK)
+            index = self._index[first : first + most]
+            yield self._batch(self._survivors.cut(first, first + len(index)), index, READBACK)
 
     def slot_offset(self, zspage: int, op: NDArray[np.void]) -> int:
         """Return the offset in RAM of the slot of one operation, given its descriptor."""
@@ -103,73 +102,65 @@ class BatchWriter:
             index = np.concatenate([self._index[rows], index])
         self._survivors, self._index = alive, index
 
-    def _follow_migrations(self, part: PlacedTrace, rows: NDArray[np.int64]) -> None:
+    def _follow_migrations(self, part: PlacedTrace) -> None:
         """Follow the migrations of a batch that has been run."""
         if part.script:
-            moved = rows[part.script.kind[rows] == Kind.MIGRATE]
+            moved = part.script.kind == Kind.MIGRATE
             for zspage, page in zip(
                 part.placed.zspage[moved], part.placed.page[moved], strict=True
             ):
                 self.zspages.migrate(int(zspage), int(page))
 
-    def _batch(self, part: PlacedTrace, rows: NDArray[np.int64], number: int) -> Batch:
+    def _batch(self, part: PlacedTrace, index: NDArray[np.int64], number: int) -> Batch:
+        """Write a part of the trace, whose operations have the numbers ``index``, shape (n,)."""
         readback = number == READBACK
-        operation = part.trace.operation[rows]
+        operation = part.trace.operation
         if readback:
-            operation = np.full(len(rows), Operation.READ, np.uint8)
+            operation = np.full(len(index), Operation.READ, np.uint8)
         else:
-            self.zspages.open(part, rows)
-            self.born[part.trace.object[rows[operation == Operation.ALLOCATE]]] = number
-        zspage = self.zspages.descriptors(part.placed.zspage[rows])
-        buffers, words = self._fill_arena(part, rows, operation)
-        ops = self._write_records(part, rows, operation, zspage, buffers, readback=readback)
+            self.zspages.open(part)
+            self.born[part.trace.object[operation == Operation.ALLOCATE]] = number
+        zspage = self.zspages.descriptors(part.placed.zspage)
+        buffers, words = self._fill_arena(part, operation)
+        ops = self._write_records(part, operation, zspage, buffers, readback=readback)
         batch = Batch(
             number=number,
             part=part,
-            rows=rows,
-            index=self._index[rows] if readback else part.first + rows,
+            index=index,
             operation=operation,
             ops=ops,
-            expected=self._expect(part, rows, operation, zspage, ops, readback=readback),
-            first_word=self._first_words(part, rows, ops),
+            expected=self._expect(part, operation, zspage, ops, readback=readback),
+            first_word=_first_words(part, ops),
             looks=_looks(ops, readback=readback),
             arena=buffers,
             words=words,
         )
         if not readback:
-            self.zspages.close(part, rows)
+            self.zspages.close(part)
         return batch
 
     def _fill_arena(
-        self, part: PlacedTrace, rows: NDArray[np.int64], operation: NDArray[np.uint8]
+        self, part: PlacedTrace, operation: NDArray[np.uint8]
     ) -> tuple[Arena, NDArray[np.uint64]]:
         """Write what callers' buffers hold at first; return them and their words in the guest."""
         memory = self._memory
-        object_, length = part.trace.object[rows], part.trace.length[rows].astype(np.int64)
+        object_, length = part.trace.object, part.trace.length.astype(np.int64)
         history = self._versions.advance(operation, object_, length)
-        buffers = arena(operation, _numbers(part)[rows], length, history)
+        buffers = arena(operation, _numbers(part), length, history)
         words = memory.view(memory.arena, np.dtype(np.uint64), buffers.words)
         buffers.write(words)
         return buffers, words
 
-    def _handles(self, part: PlacedTrace, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    def _handles(self, part: PlacedTrace) -> NDArray[np.uint64]:
         """Return what a slot's header holds: bit 0 tells it from a link, as in the kernel."""
         mask = np.uint64((1 << self._memory.target.word_bits) - 1)
-        number = _numbers(part)[rows].astype(np.uint64)
+        number = _numbers(part).astype(np.uint64)
         handles: NDArray[np.uint64] = (number + np.uint64(1) << np.uint64(3) | np.uint64(1)) & mask
         return handles
-
-    def _first_words(
-        self, part: PlacedTrace, rows: NDArray[np.int64], ops: NDArray[np.void]
-    ) -> NDArray[np.uint64]:
-        """Return what the first word of each slot must be: a free slot has the driver's link."""
-        links = part.placed.slot[rows].astype(np.uint64) << np.uint64(1)
-        return np.where(ops["kind"] == Operation.ALLOCATE, links, self._handles(part, rows))
 
     def _write_records(
         self,
         part: PlacedTrace,
-        rows: NDArray[np.int64],
         operation: NDArray[np.uint8],
         zspage: NDArray[np.int64],
         buffers: Arena,
@@ -181,43 +172,43 @@ class BatchWriter:
         ``zspage`` is the descriptor of each operation's zspage, shape (n,).
         """
         memory, placed = self._memory, part.placed
-        caller, update = buffer_offsets(len(rows), buffers, memory.arena)
-        ops = memory.view(memory.ops, memory.types.op, len(rows))
+        caller, update = buffer_offsets(len(operation), buffers, memory.arena)
+        ops = memory.view(memory.ops, memory.types.op, len(operation))
         ops["kind"] = operation
         ops["mode"] = MODES[operation]
-        ops["cpu"] = 0 if readback else part.trace.cpu[rows]
+        ops["cpu"] = 0 if readback else part.trace.cpu
         ops["zspage"] = memory.virtual(memory.zspages) + zspage * ZSPAGE_SIZE
-        ops["slot"] = placed.slot[rows]
-        ops["page"] = placed.page[rows]
-        ops["offset"] = placed.offset[rows]
-        ops["header"] = part.geometry.headers[placed.class_index[rows]]
-        ops["length"] = part.trace.length[rows]
+        ops["slot"] = placed.slot
+        ops["page"] = placed.page
+        ops["offset"] = placed.offset
+        ops["header"] = part.geometry.headers[placed.class_index]
+        ops["length"] = part.trace.length
         ops["caller"] = np.where(caller, memory.virtual(0) + caller, 0)
         ops["update"] = np.where(update, memory.virtual(0) + update, 0)
-        ops["handle"] = self._handles(part, rows)
-        ops["flags"] = Flag.CHECK if readback else placed.opens[rows] * np.uint32(Flag.OPENS)
+        ops["handle"] = self._handles(part)
+        ops["flags"] = Flag.CHECK if readback else placed.opens * np.uint32(Flag.OPENS)
         ops["error"] = 0
         if part.script and not readback:
-            self._write_script(part, rows, ops)
+            self._write_script(part, ops)
         return ops
 
-    def _write_script(self, part: PlacedTrace, rows: NDArray[np.int64], ops: NDArray[Any]) -> None:
+    def _write_script(self, part: PlacedTrace, ops: NDArray[Any]) -> None:
         """Write into the records what goes beyond a trace."""
         script = part.script
         assert script
-        memory, kind = self._memory, script.kind[rows]
-        ops["kind"], ops["held"] = kind, script.held[rows]
+        memory, kind = self._memory, script.kind
+        ops["kind"], ops["held"] = kind, script.held
         maps = kind >= Kind.HOLD
-        ops["mode"][maps] = script.mode[rows[maps]]
+        ops["mode"][maps] = script.mode[maps]
         for at in np.flatnonzero(kind == Kind.RELEASE).tolist():
-            began = int(script.partner[rows[at]] - rows[0])
+            began = int(script.partner[at])
             # A reader's own buffer is for what it sees at last.
             own = ops["caller"][at]
             ops["caller"][at] = ops["caller"][began]
             ops["update"][at] = own or ops["update"][began]
         moves = kind == Kind.MOVE
-        zspage, slot = script.target[rows[moves]].T
-        slots = part.geometry.locate(part.placed.class_index[rows[moves]], slot)
+        zspage, slot = script.target[moves].T
+        slots = part.geometry.locate(part.placed.class_index[moves], slot)
         descriptor = self.zspages.descriptors(zspage)
         ops["to_zspage"][moves] = memory.virtual(memory.zspages) + descriptor * ZSPAGE_SIZE
         ops["to_slot"][moves], ops["to_page"][moves] = slot, slots.page
@@ -228,7 +219,6 @@ class BatchWriter:
     def _expect(
         self,
         part: PlacedTrace,
-        rows: NDArray[np.int64],
         operation: NDArray[np.uint8],
         zspage: NDArray[np.int64],
         ops: NDArray[np.void],
@@ -240,13 +230,13 @@ class BatchWriter:
         ``zspage`` is the descriptor of each operation's zspage, shape (n,).
         """
         memory, placed, geometry = self._memory, part.placed, part.geometry
-        class_index, spans = placed.class_index[rows], placed.spans[rows]
-        expected = np.zeros(len(rows), EXPECTED)
+        class_index, spans = placed.class_index, placed.spans
+        expected = np.zeros(len(operation), EXPECTED)
         scope = np.where(spans, np.array([4, 4, 1, 2, 3])[operation], counts.OTHER)
         expected["scope"] = counts.UNCOUNTED if readback else scope
         expected["cpu"] = ops["cpu"]
         expected["zspage"] = zspage
-        slots = geometry.locate(class_index, placed.slot[rows])
+        slots = geometry.locate(class_index, placed.slot)
         expected["low"], expected["high"] = slots.low, slots.high
         expected["reads"] = operation == Operation.READ
         # From the record: a release has the buffer of the hold before it.
@@ -256,7 +246,7 @@ class BatchWriter:
         expected["given"] = ops["caller"].astype(np.uint64) - np.uint64(memory.virtual(0))
         expected["length"], expected["header"] = ops["length"], ops["header"]
         size = geometry.sizes[class_index].astype(np.int64)
-        start, page = placed.offset[rows].astype(np.int64), placed.page[rows]
+        start, page = placed.offset.astype(np.int64), placed.page
         pages = self.zspages.pages
         first = memory.page_offset(pages[zspage, page]) + start
         second = memory.page_offset(pages[zspage, np.minimum(page + 1, MAX_PAGES - 1)])
@@ -270,6 +260,12 @@ class BatchWriter:
 def _numbers(part: PlacedTrace) -> NDArray[np.uint32]:
     """Return the number of each operation's object in the whole trace, shape (n,)."""
     return part.trace.object if part.number is None else part.number
+
+
+def _first_words(part: PlacedTrace, ops: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Return what the first word of each slot must be: a free slot has the driver's link."""
+    links = part.placed.slot.astype(np.uint64) << np.uint64(1)
+    return np.where(ops["kind"] == Operation.ALLOCATE, links, ops["handle"].astype(np.uint64))
 
 
 def _looks(ops: NDArray[np.void], *, readback: bool) -> NDArray[np.bool_]:

@@ -168,7 +168,7 @@ class EachLength(Observation):
 
     def _accesses(self, batch: Batch) -> NDArray[np.uint64]:
         """Return the keys of those accesses that are measured apart, else 0; shape (n,)."""
-        spans = batch.part.placed.spans[batch.rows].astype(np.int64)
+        spans = batch.part.placed.spans.astype(np.int64)
         maps = batch.operation >= Operation.READ
         apart = maps & ~self.rules.by_length[batch.operation, spans]
         if not batch.ops["span"][apart].all():

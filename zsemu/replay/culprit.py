@@ -50,7 +50,7 @@ class SecondReplay(Culprit):
         machines, first = self._first.machines, batch.number
         if byte >= machines.memory.pool:
             # It may have been changed since its object's birth.
-            first = int(machines.writer.born[batch.part.trace.object[batch.rows[which]]])
+            first = int(machines.writer.born[batch.part.trace.object[which]])
         try:
             return self._replay(batch, which, first, byte)
         except Stopped as stop:

@@ -107,7 +107,7 @@ class Judge:
         self.count += 1
         if not self._keeps(finding):
             return
-        part, row, place = batch.part, batch.rows[finding.which], finding.place
+        part, row, place = batch.part, finding.which, finding.place
         placed, number = part.placed, part.trace.object if part.number is None else part.number
         action = Operation(batch.operation[finding.which]).name.lower()
         self.violations.append(

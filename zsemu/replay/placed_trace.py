@@ -5,7 +5,7 @@ A short trace is placed as a whole, a long one part by part whenever it is asked
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -49,6 +49,12 @@ class Script:
     """of a release: the operation that began the map"""
     target: NDArray[np.int64]
     """of a move: (zspage, slot), shape (n, 2)"""
+
+    def cut(self, first: int, end: int) -> "Script":
+        """Return some consecutive operations; all maps that end among them begin there, too."""
+        columns = (getattr(self, field.name)[first:end] for field in fields(self))
+        some = Script(*columns)
+        return replace(some, partner=some.partner - first)
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,23 @@ class PlacedTrace:
     def parts(self) -> Iterator["PlacedTrace"]:
         """Yield the whole trace as its only part, as PlacedStream yields several."""
         yield self
+
+    def cut(self, first: int, end: int) -> "PlacedTrace":
+        """Return some consecutive operations as a part, which shares their columns with this one.
+
+        It says nothing of batches, nor of what is alive at the end.
+        """
+        some, nothing = slice(first, end), np.empty(0, np.int64)
+        return replace(
+            self,
+            trace=self.trace.take(some),
+            placed=self.placed.take(some),
+            bounds=nothing,
+            live=nothing,
+            script=self.script and self.script.cut(first, end),
+            first=self.first + first,
+            number=None if self.number is None else self.number[some],
+        )
 
 
 class PlacedStream:

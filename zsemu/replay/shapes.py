@@ -42,16 +42,15 @@ class ShapeRules:
 
     def keys(self, batch: Batch) -> NDArray[np.uint64]:
         """Return what is known of each operation's shape before it runs, shape (n,)."""
-        placed, geometry, rows = batch.part.placed, batch.part.geometry, batch.rows
-        operation, length = batch.operation, batch.part.trace.length[rows]
-        class_index, offset = placed.class_index[rows], placed.offset[rows]
-        spans = placed.spans[rows]
+        placed, geometry = batch.part.placed, batch.part.geometry
+        operation, length = batch.operation, batch.part.trace.length
+        class_index, offset, spans = placed.class_index, placed.offset, placed.spans
         matters = self.by_length[operation, spans.astype(np.int64)]
         slot = class_index.astype(np.uint64) << np.uint64(16)
         if self.by_slot:
-            slot |= placed.slot[rows].astype(np.uint64)
+            slot |= placed.slot.astype(np.uint64)
         # What tells whether a slot before it reaches into its page.
-        inner = ((placed.page[rows] > 0) & self.settles).astype(np.uint64) << np.uint64(6)
+        inner = ((placed.page > 0) & self.settles).astype(np.uint64) << np.uint64(6)
         near_start = (offset < geometry.sizes[class_index]) & self.settles
         place = (offset % LINE).astype(np.uint64) | inner
         place |= near_start.astype(np.uint64) << np.uint64(7)

@@ -49,10 +49,10 @@ class Zspages:
         """Return the page frame numbers of the pages that are given out next, shape (count,)."""
         return self._memory.pfn(self._free_pages[::-1][:count])
 
-    def open(self, part: PlacedTrace, rows: NDArray[np.int64]) -> None:
-        """Give the zspages that some operations of a part open their descriptors and pages."""
+    def open(self, part: PlacedTrace) -> None:
+        """Give the zspages that a part opens their descriptors and pages."""
         memory = self._memory
-        opening = rows[part.placed.opens[rows]]
+        opening = np.flatnonzero(part.placed.opens)
         if not len(opening):
             return
         class_index = part.placed.class_index[opening]
@@ -79,9 +79,9 @@ class Zspages:
         table["class_size"][descriptors] = part.geometry.sizes[class_index]
         table["pfn"][zspage, which] = memory.pfn(pages)
 
-    def close(self, part: PlacedTrace, rows: NDArray[np.int64]) -> None:
-        """Take back what the zspages had that some operations close, for the next batch."""
-        closing = rows[part.placed.closes[rows]]
+    def close(self, part: PlacedTrace) -> None:
+        """Take back what the zspages had that a part closes, for the next batch."""
+        closing = np.flatnonzero(part.placed.closes)
         if not len(closing):
             return
         at = np.searchsorted(self._serial, part.placed.zspage[closing])

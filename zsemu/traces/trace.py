@@ -70,8 +70,8 @@ class Trace:
         """Return the first operations only."""
         return replace(self, **{name: getattr(self, name)[:operations] for name in COLUMNS})
 
-    def take(self, rows: NDArray[np.int64]) -> "Trace":
-        """Return some of the operations, by their indices, shape (m,)."""
+    def take(self, rows: NDArray[np.int64] | slice) -> "Trace":
+        """Return some of the operations, by their indices, shape (m,), or a slice."""
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def with_objects(self, handle: NDArray[np.int64]) -> "Trace":

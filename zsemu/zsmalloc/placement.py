@@ -97,8 +97,8 @@ class Placed:
     def __len__(self) -> int:
         return len(self.zspage)
 
-    def take(self, rows: NDArray[np.int64]) -> "Placed":
-        """Return some of the operations, by their indices, shape (m,)."""
+    def take(self, rows: NDArray[np.int64] | slice) -> "Placed":
+        """Return some of the operations, by their indices, shape (m,), or a slice."""
         return Placed(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def followed_by(self, other: "Placed") -> "Placed":
