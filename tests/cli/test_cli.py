@@ -570,7 +570,7 @@ def test_verbose(place: Path) -> None:
         for folder in ("hooks", "images")
         for path in (cache / folder).iterdir()
     }
-    assert len(lines) == len(made) == 4
+    assert len(lines) == len(made) == 5
     for line in lines:
         path = Path(shlex.split(line)[-1])
         path.unlink()

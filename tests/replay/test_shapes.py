@@ -2,22 +2,26 @@
 """The bookkeeping of shapes against dicts."""
 
 import numpy as np
+import pytest
 
 from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS
 from zsemu.replay.key_numbers import KeyNumbers
 from zsemu.replay.shapes import ShapeCosts
 
 
-def test_numbers_are_stable_and_dense() -> None:
+@pytest.mark.parametrize("shift", [0, 20, 40, 50])
+@pytest.mark.parametrize("bits", [6, 13])
+def test_numbers_are_in_the_order_of_appearance(bits: int, shift: int) -> None:
+    """Of few keys and of many, for which the table grows, wherever they differ."""
     random = np.random.default_rng(1)
     index = KeyNumbers()
     model: dict[int, int] = {}
-    for _ in range(20):
-        keys = random.integers(0, 1 << 63, 50, np.int64).astype(np.uint64) >> np.uint64(57)
+    for size in (50, 0, 5000, *[50] * 20, 5000):
+        keys = random.integers(0, 1 << bits, size).astype(np.uint64) << np.uint64(shift)
         numbers = index.numbers(keys)
-        for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
-            assert model.setdefault(key, number) == number
-    assert sorted(model.values()) == list(range(len(model))) == list(range(len(index)))
+        assert [model.setdefault(key, len(model)) for key in keys.tolist()] == numbers.tolist()
+    assert index.keys().tolist() == list(model)
+    assert len(index) == len(model) > 1 << bits - 1
 
 
 def test_parts_are_rows_and_accesses_times_occurrences() -> None:

@@ -90,7 +90,7 @@ class ShapeCosts:
         self._scope = np.empty(0, np.int64)
         self._first = np.empty(0, np.int64)
         self._pairs = KeyNumbers()
-        self._times = np.zeros((2, 0), np.int64)
+        self._times = np.zeros((0, 2), np.int64)
         """of each pair of a shape and an access: how often it was observed, and how often not"""
         self.consistent = True
         """whether every shape measured twice cost the same both times"""
@@ -146,13 +146,12 @@ class ShapeCosts:
         """
         shape = self._index.numbers(keys).astype(np.uint64)
         self._grow()
-        seen = (shape << _SHAPE | access) << np.uint64(1) | counted.astype(np.uint64)
-        distinct, number = np.unique(seen, return_counts=True)
-        pairs = self._pairs.numbers(distinct >> np.uint64(1))
-        if (more := len(self._pairs) - self._times.shape[1]) > 0:
-            self._times = np.concatenate([self._times, np.zeros((2, more), np.int64)], axis=1)
-        # A pair is there at most twice, once for either row.
-        self._times[(distinct & np.uint64(1)).astype(np.int64), pairs] += number
+        pairs = self._pairs.numbers(shape << _SHAPE | access)
+        if (missing := len(self._pairs) - len(self._times)) > 0:
+            extra = max(missing, len(self._times) // 2)
+            self._times = np.concatenate([self._times, np.zeros((extra, 2), np.int64)])
+        # By one index: NumPy is slow to add by two.
+        np.add.at(self._times.reshape(-1), 2 * pairs + counted, 1)
 
     def occurrences(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the operation on which each shape was measured, and how often it occurred.
@@ -161,7 +160,7 @@ class ShapeCosts:
         """
         shape = (self._pairs.keys() >> _SHAPE).astype(np.int64)
         times = np.zeros(len(self._known), np.int64)
-        np.add.at(times, shape, self._times.sum(axis=0))
+        np.add.at(times, shape, self._times[: len(shape)].sum(axis=1))
         known = np.flatnonzero(self._known)
         known = known[np.argsort(self._first[known])]
         return self._first[known], times[known]
@@ -182,5 +181,5 @@ class ShapeCosts:
             assert self._known[shape].all()
             rows = self._rows[shape]
             rows[:, PHASES.index("access")] += cost(pairs[some] & _ACCESS)
-            observed, counted = self._times[:, some]
+            observed, counted = self._times[some].T
             yield Part(self._label[shape], self._scope[shape], observed + counted, counted, rows)
