@@ -65,7 +65,7 @@ def accesses(image_: Image, work: PlacedTrace) -> list[Access]:
             found.append(Access(address - RAM_BASE, size, int(kind == unicorn.UC_MEM_WRITE)))
 
     replay.observer.uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, keep)
-    # The driver's code, which was translated without hooks (zsemu.guest.driver_blocks).
+    # The driver's code, which was translated without hooks (zsemu.guest.unhooked_blocks).
     replay.observer.uc.ctl_flush_tb()
     assert not replay.run().violation_count
     return found

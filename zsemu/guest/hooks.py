@@ -18,7 +18,6 @@ from unicorn.unicorn_py3.unicorn import uclib
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram, BlockHits
-from zsemu.guest.driver_blocks import driver_blocks
 from zsemu.guest.hook_structures import (
     CALLS,
     DRIVER_PHASE,
@@ -34,6 +33,7 @@ from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.native_library import load_library
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import MAX_PAGES
+from zsemu.guest.unhooked_blocks import driver_blocks, string_rounds
 
 SOURCES: Final = Path(__file__).parent / "native"
 """the folder of the C files; hooks.c includes the others"""
@@ -214,9 +214,14 @@ class Hooks:
     # --- Unicorn -----------------------------------------------------------------------------
 
     def attach_blocks(self, uc: unicorn.Uc) -> None:
-        """Count hits per block of the strategy: between the code of the driver and the access."""
+        """Count hits per block of the strategy: between the code of the driver and the access.
+
+        The CPU has booted, and has run nothing else.
+        """
         image = self._memory.image
         some = image.address("zs_driver_end"), image.address("zs_access_start") - 1
+        for address in string_rounds(image):
+            uc.ctl_request_cache(address)
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, some)
 
     def attach_all_blocks(self, uc: unicorn.Uc) -> None:

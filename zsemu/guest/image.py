@@ -106,10 +106,14 @@ class Image:
         ]
         return sorted(inside, key=lambda symbol: (symbol.address, symbol.size))
 
+    @cached_property
+    def _begins(self) -> list[int]:
+        return [symbol.address for symbol in self._functions]
+
     def function(self, address: int) -> Symbol | None:
         """Return the function that holds an address; None if that is outside the code."""
         start, end = self.text
-        index = bisect.bisect_right([symbol.address for symbol in self._functions], address) - 1
+        index = bisect.bisect_right(self._begins, address) - 1
         return self._functions[index] if start <= address < end and index >= 0 else None
 
     def where(self, address: int) -> str:

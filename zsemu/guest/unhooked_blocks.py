@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find where blocks begin that can be translated without hooks.
+
+Unicorn inserts the calls of hooks when it translates a block, and leaves blocks alone that it has
+translated before (unicorn-engine/unicorn#2200). So blocks that need no hook are translated first.
+That spares a call for each of their instructions and accesses.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from zsemu.counts import CLASSES
+from zsemu.guest.image import ENTRY, KIND, STRING, Image, Instruction
+from zsemu.guest.targets import Target
+
+_BRANCH = CLASSES.index("branch")
+
+
+@lru_cache(maxsize=1)
+def driver_blocks(image: Image) -> list[int]:
+    """Return the addresses in the driver at which a block may begin, ascending.
+
+    What the driver does is nobody's cost. Those addresses are left out to which a call returns:
+    hooks see by them that a phase has ended. Where an address is missing, hooks see more of the
+    driver, which costs time and changes no count.
+    """
+    driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
+    begins, returns, _ = _begins(image, driver)
+    return sorted(one for one in begins - returns if one in driver and one in image.instructions)
+
+
+@lru_cache(maxsize=1)
+def string_rounds(image: Image) -> list[int]:
+    """Return the addresses at which a block is a further round of a rep-prefixed instruction.
+
+    Such an instruction is retired once, however many rounds it has, and all but the first are
+    blocks of their own. The first round is at the end of another block, unless something jumps to
+    the instruction or returns to it: then it is left out, as all are in a function with a jump
+    whose target a register holds. A jump that is not found here would show in every run, since
+    block hits must stand for what was observed.
+    """
+    found = []
+    for at in (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist():
+        function = image.function(at)
+        if function and at < function.address + function.size:
+            code = range(function.address, function.address + function.size)
+            begins, returns, anywhere = _begins(image, code)
+            if not anywhere and at not in begins | returns:
+                found.append(at)
+    return found
+
+
+def _begins(image: Image, code: range) -> tuple[set[int], set[int], bool]:
+    """Return where blocks may begin in some code, and to where calls return.
+
+    And whether there is a jump that may go anywhere.
+    """
+    kinds, classes = (
+        array[code.start - image.text[0] : code.stop - image.text[0]]
+        for array in (image.kinds, image.classes)
+    )
+    begins = set((np.flatnonzero(kinds & ENTRY) + code.start).tolist())
+    returns, anywhere = set[int](), False
+    for address in (np.flatnonzero(classes == _BRANCH) + code.start).tolist():
+        function, instruction = image.function(address), image.instructions[address]
+        goes_to, behind = _goes_to(image.target, instruction), address + instruction.size
+        if goes_to is not None and function and 0 <= goes_to - function.address < function.size:
+            begins |= {goes_to, behind}
+        elif image.target.models.ends.search(instruction.text):
+            begins.add(behind)
+            anywhere |= goes_to is None and bool(instruction.operands)
+        else:
+            returns.add(behind)
+    return begins, returns, anywhere
+
+
+def _goes_to(target: Target, instruction: Instruction) -> int | None:
+    """Return the address to which a branch goes; None if a register holds it."""
+    address = instruction.address
+    bases = {"zero": 0, "start": address, "end": address + instruction.size}
+    for rule in target.references:
+        match = rule.pattern.search(instruction.text)
+        if match and rule.base in bases:
+            return rule.address(match, bases[rule.base]) & (1 << target.word_bits) - 1
+    return None
