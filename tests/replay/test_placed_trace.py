@@ -201,4 +201,4 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout) << 10)
     # Held as a whole, the operations alone would take 60 bytes each.
-    assert peaks[1] - peaks[0] < 0.4 * 60 * 600_000, peaks
+    assert peaks[1] - peaks[0] < 0.5 * 60 * 600_000, peaks

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.counts import SCOPE_COLUMNS
+from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.hook_structures import BLOCK, NativeBlocks
 from zsemu.guest.image import KIND, STRING, Image
 
@@ -31,9 +32,9 @@ class BlockHistogram:
         """Make room for so many blocks of an image, and let ``native`` point at it."""
         self._native, self._image = native, image
         cells = (most, phases, SCOPE_COLUMNS)
-        self._at = np.zeros(image.text[1] - image.text[0], np.uint32)
-        self._blocks = np.zeros(most, BLOCK)
-        self._hits, self._repeats = np.zeros(cells, np.uint64), np.zeros(cells, np.uint64)
+        self._at = zeros(image.text[1] - image.text[0], np.uint32)
+        self._blocks = zeros(most, BLOCK)
+        self._hits, self._repeats = zeros(cells, np.uint64), zeros(cells, np.uint64)
         native.max = most
         native.at, native.block = self._at.ctypes.data, self._blocks.ctypes.data
         native.hits, native.repeats = self._hits.ctypes.data, self._repeats.ctypes.data

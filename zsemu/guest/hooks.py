@@ -18,6 +18,7 @@ from unicorn.unicorn_py3.unicorn import uclib
 from zsemu.counts import PHASES, PROFILE, ROW, SCOPE_COLUMNS
 from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram, BlockHits
+from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.hook_structures import (
     CALLS,
     DRIVER_PHASE,
@@ -179,7 +180,7 @@ class Hooks:
         table.pte_size, table.pte_present = target.pte_size, target.pte_present
         table.window_ptes, table.mmu_shift = memory.WINDOW_PAGES, memory.mmu_shift
 
-        outside = np.zeros(MAX_PAGES << memory.page_shift, np.uint32)
+        outside = zeros(MAX_PAGES << memory.page_shift, np.uint32)
         self._point(native.judgement, "outside", outside)
         native.judgement.watch = watch & _NOWHERE
         for promise in promises:
@@ -187,7 +188,7 @@ class Hooks:
 
     def rows(self, operations: int) -> NDArray[np.uint32]:
         """Make room for a row per operation, shape (operations, phases, columns), all zero."""
-        rows = np.zeros((operations, len(PHASES), len(ROW)), np.uint32)
+        rows = zeros((operations, len(PHASES), len(ROW)), np.uint32)
         self._point(self._native.rows, "row", rows)
         return rows
 
@@ -206,8 +207,7 @@ class Hooks:
 
         ``steps`` is how many accesses there is room for between two calls of take_sequence().
         """
-        # Pages that are not used take no memory.
-        self._point(self._native.sequence, "step", np.empty(steps, np.uint64))
+        self._point(self._native.sequence, "step", zeros(steps, np.uint64))
         self._point(self._native.sequence, "end", np.zeros(operations, np.uint64))
         self._native.sequence.max = steps
 

@@ -5,7 +5,6 @@ RAM is one NumPy array that Unicorn maps in place. Between any two regions lie p
 does not map, and so between any two pages of the pool, so that a stray access faults.
 """
 
-import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.image import Image
 from zsemu.guest.structures import MAX_RANGES, ZSPAGE_SIZE, layout
 
@@ -133,9 +133,7 @@ class Memory:
                 " its direct map holds: choose fewer --operations"
             )
 
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._mapping = mmap.mmap(-1, self.size, flags=flags)
-        self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
+        self.ram: NDArray[np.uint8] = zeros(self.size, np.uint8)
         self._load()
         self._fill_boot_info()
         self._fill_batch()
@@ -286,7 +284,7 @@ class Memory:
 
     def view(self, offset: int, dtype: np.dtype[np.generic], count: int) -> NDArray[Any]:
         """Return ``count`` items of ``dtype`` at ``offset``, in place."""
-        return np.frombuffer(self._mapping, dtype, count, offset)
+        return np.frombuffer(self.ram, dtype, count, offset)
 
     def view_symbol(self, name: str, dtype: np.dtype[np.generic]) -> NDArray[Any]:
         """Return the variable ``name`` of the image, in place, shape (1,)."""

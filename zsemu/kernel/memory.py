@@ -6,7 +6,6 @@ frames the guest maps every second one only. What differs is the addresses: the 
 and their ``struct page`` appear where this kernel's code computes them to be.
 """
 
-import mmap
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
 from zsemu.guest import structures
+from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.memory import (
     BATCH,
     BUFFER,
@@ -114,9 +114,7 @@ class KernelMemory:
                 f"the trace needs {self.size >> 20} MiB of memory on {target.name}, more than its"
                 " linear map holds: choose fewer --operations"
             )
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._mapping = mmap.mmap(-1, self.size, flags=flags)
-        self.ram: NDArray[np.uint8] = np.frombuffer(self._mapping, np.uint8)
+        self.ram: NDArray[np.uint8] = zeros(self.size, np.uint8)
         for start, content in self.image.sections.values():
             if start >= RAM_BASE:
                 offset = start - RAM_BASE
@@ -213,7 +211,7 @@ class KernelMemory:
 
     def view(self, offset: int, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
         """Return ``count`` items of ``dtype`` at ``offset``, in place."""
-        return np.frombuffer(self._mapping, dtype, count, offset)
+        return np.frombuffer(self.ram, dtype, count, offset)
 
     def view_symbol(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the variable ``name`` of the image, in place, shape (1,)."""
