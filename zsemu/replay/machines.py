@@ -27,6 +27,11 @@ from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, P
 BUDGET: Final = 1 << 20
 """blocks, or instructions where those are hooked, that one phase of one operation may take"""
 
+_FLUSHES: Final = 5
+"""flushes of the counting CPU's TLB, each before another batch. Unicorn's has 256 entries, and is
+doubled only when it is flushed and most of them are in use (tlb_mmu_resize_locked() in QEMU's
+accel/tcg/cputlb.c). When it has thousands, most pages that a batch uses stay in it."""
+
 
 class Stopped(Exception):  # noqa: N818 - what the guest did is a finding, not an error of ours
     """The guest could not go on with an operation of a batch: the replay ends there."""
@@ -98,6 +103,8 @@ class Machines:
 
     def count(self, batch: Batch, first: int, stop_at: StopAt) -> int:
         """Run operations from ``first`` on, counting blocks; return the one that was not run."""
+        if first == 0 < batch.number <= _FLUSHES:
+            self.counter.flush_tlb()
         return self._drive(self.counter, self.blocks, batch, (first, len(batch.index)), stop_at)
 
     def observe(
