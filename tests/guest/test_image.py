@@ -4,10 +4,14 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import bare
+import capstone
+import numpy as np
 import pytest
+import unicorn
 from elftools.elf.elffile import ELFFile
 
 from zsemu.counts import CLASSES, TLB_KINDS
@@ -288,3 +292,45 @@ def test_classes(arch: str) -> None:
             matching = [name for name, pattern in rules if pattern.search(text)]
             assert (matching or ["alu"])[0] == expected, text
     assert set(table) == set(CLASSES)
+
+
+@each_target
+def test_what_is_known_of_instructions_is_kept(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build(target(arch), strategy("pgtable"))
+    monkeypatch.setenv("ZSEMU_CACHE", str(tmp_path))
+    fresh = Image(path, target(arch))
+    assert fresh.kinds.any() and fresh.classes.any()
+    # From here on nobody can find out.
+    monkeypatch.delattr(Image, "_tell_apart")
+    again = Image(path, target(arch))
+    np.testing.assert_array_equal(again.kinds, fresh.kinds, strict=True)
+    np.testing.assert_array_equal(again.classes, fresh.classes, strict=True)
+    for one, other in zip(again.operands, fresh.operands, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+    start = fresh.address("zs_map_object")
+    assert again.count(start, 8) == fresh.count(start, 8)
+
+
+def test_digest_is_of_all_that_decides_on_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = target("arm")
+    path = build(arm, strategy("copy"))
+    images = [Image(path, arm), Image(build(arm, strategy("swap")), arm)]
+    images.append(Image(path, replace(arm, digest="other")))
+    for moved, changed in ((4, 0), (0, 1)):
+        images.append(Image(path, arm))
+        address, content = images[-1].sections[".text"]
+        content = bytes([content[0] ^ changed, *content[1:]])
+        images[-1].sections[".text"] = address + moved, content
+    images.append(Image(path, arm))
+    images[-1]._marks.pop()
+    images.append(Image(path, arm))
+    del images[-1]._functions[0]
+    digests = {image.digest for image in images}
+    assert len(digests) == len(images)
+    assert Image(path, arm).digest == images[0].digest
+    for module in (capstone, unicorn):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "__version__", "other")
+            assert Image(path, arm).digest not in digests

@@ -58,6 +58,7 @@ def test_a_variant_copies_otherwise_and_is_else_the_same() -> None:
         assert other == replace(
             one,
             name=of,
+            digest=other.digest,
             copy=other.copy,
             string_copy=other.string_copy,
             description=other.description,

@@ -16,7 +16,7 @@ from zsemu.guest.strategies import names as strategy_names
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
-from zsemu.replay import access_costs
+from zsemu.replay import access_costs, by_shape
 from zsemu.replay.by_shape import EachShape
 from zsemu.replay.placed_trace import PlacedTrace, place
 from zsemu.replay.replay import Outcome, Replay
@@ -176,3 +176,37 @@ def test_a_shipped_strategy_must_be_a_function_of_its_shape(tmp_path: Path) -> N
     ask = request(archs=["arm"], strategies={"mine": shipped}, trace=busy_trace())
     with pytest.raises(ZsemuError, match=r"mine on arm: .* a bug in zsemu"):
         run_here(ask)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder of what is kept."""
+    monkeypatch.setenv("ZSEMU_CACHE", str(tmp_path))
+    return tmp_path / "results"
+
+
+def test_is_found_out_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By image and geometry, for all traces."""
+    one, work = image(target("arm"), "readwrite"), placed(busy_trace(300), "arm")
+    replay, outcome = found(one, work)
+    matters = rules(replay).by_length
+    assert matters.any() and not matters[Operation.READ :].all()
+    assert len(list(results.glob("lengths-*"))) == 1
+    # From here on nobody can find out.
+    monkeypatch.delattr(by_shape, "LengthProbe")
+    again, same = found(one, work)
+    assert np.array_equal(rules(again).by_length, matters) and same.shapes == outcome.shapes
+    found(one, placed(busy_trace(100), "arm"))
+    copy = image(target("arm"), "copy")
+    for other, geometry in ((one, "chain-4"), (copy, "chain-8")):
+        with pytest.raises(NameError, match="LengthProbe"):
+            Replay(other, placed(busy_trace(100), "arm", geometry)).run()
+
+
+def test_counts_are_right_whatever_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.zeros((len(Operation), 2), bool)
+    monkeypatch.setattr(by_shape, "kept", lambda name, of, make: nothing.tobytes())
+    replay, outcome = found(image(target("arm"), "readwrite"), placed(busy_trace(300), "arm"))
+    assert not rules(replay).by_length.any()
+    # Everything was observed, once block hits had shown that it must be.
+    assert outcome.shapes == 0

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A compiled image: the sections to load, the symbols, and what each instruction is."""
+"""A compiled image: the sections to load, the symbols, and what each instruction is.
+
+To disassemble an image takes longer than to replay a thousand operations, so what is found of its
+instructions is kept (zsemu.kept). Their texts are not: few ask for them.
+"""
 
 import bisect
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import capstone
 import numpy as np
+import unicorn
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
@@ -17,6 +23,7 @@ from zsemu.counts import CLASSES, TLB_KINDS
 from zsemu.errors import ZsemuError
 from zsemu.guest import elf_symbols
 from zsemu.guest.targets import Target
+from zsemu.kept import kept
 
 PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB = range(5)
 """kinds of instruction, as native/hooks.h has them; TLB + i invalidates TLB_KINDS[i]"""
@@ -24,6 +31,18 @@ ALIGNED: Final = 0x80
 ENTRY: Final = 0x40
 KIND: Final = 0x3F
 """added to the kind of an instruction whose accesses must be aligned"""
+
+_INSTRUCTION: Final = np.dtype(
+    [
+        ("address", np.uint64),
+        ("displacement", np.int64),
+        ("register", np.uint16),
+        ("size", np.uint8),
+        ("kind", np.uint8),
+        ("class", np.uint8),
+    ]
+)
+"""what is kept of an instruction: see Image.kinds, classes and operands"""
 
 
 @dataclass(frozen=True)
@@ -157,44 +176,89 @@ class Image:
         return found.text if found else "?"
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of what is loaded, and of what decides on its instructions."""
+        versions = f"{capstone.__version__} {unicorn.__version__}"
+        rules = f"{self.target.digest} {self.target.instructions} {versions}"
+        digest = hashlib.sha256(rules.encode())
+        for address, content in self.sections.values():
+            digest.update(f" {address} {len(content)} ".encode() + content)
+        # Functions, and where there is data among the code.
+        digest.update(f"{self._functions} {self._marks}".encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def _table(self) -> NDArray[np.void]:
+        """All instructions in the order of their addresses, dtype _INSTRUCTION."""
+        kept_ = kept("instructions", self.digest, lambda: self._tell_apart().tobytes())
+        assert kept_ is not None
+        return np.frombuffer(kept_, _INSTRUCTION)
+
+    def _tell_apart(self) -> NDArray[np.void]:
+        """Disassemble the code, and say of each instruction what it is."""
+        rows = []
+        for found in self.instructions.values():
+            text = found.text
+            kind = self._kind(text)
+            to_one_page = kind & KIND in (TLB, TLB + 1)
+            register, displacement = self._operand(text) if to_one_page else (0, 0)
+            rows.append(
+                (found.address, displacement, register, found.size, kind, self._class(text))
+            )
+        return np.array(rows, _INSTRUCTION)
+
+    def _kind(self, text: str) -> int:
+        rules, kind = self.target.instructions, PLAIN
+        if rules.string and rules.string.search(text):
+            kind = STRING
+        elif rules.store_exclusive and rules.store_exclusive.search(text):
+            kind = STORE_EXCLUSIVE
+        elif rules.block_zero and rules.block_zero.search(text):
+            kind = BLOCK_ZERO
+        else:
+            for name, pattern in rules.tlb:
+                if pattern.search(text):
+                    kind = TLB + TLB_KINDS.index(name)
+                    break
+        return kind | ALIGNED if rules.aligned and rules.aligned.search(text) else kind
+
+    def _class(self, text: str) -> int:
+        for name, pattern in self.target.instructions.classes:
+            if pattern.search(text):
+                return CLASSES.index(name)
+        return CLASSES.index("alu")
+
+    def _operand(self, text: str) -> tuple[int, int]:
+        """Return the operand of an invalidate of one page, as ``operands`` has it."""
+        pattern = self.target.instructions.tlb_operand
+        match, displacement = pattern.search(text), 0
+        if match is None:
+            return 0, 0
+        if pattern.groups > 1 and match[3]:
+            displacement = int(match[3], 0) * (-1 if match[2] == "-" else 1)
+        return self.target.register(match[1]), displacement
+
+    def _by_byte(self, field: str, otherwise: int = 0) -> NDArray[Any]:
+        """Spread what is known of each instruction: by byte of the code at which it begins."""
+        start, end = self.text
+        found = np.full(end - start, otherwise, _INSTRUCTION[field])
+        found[self._table["address"].astype(np.int64) - start] = self._table[field]
+        return found
+
+    @cached_property
     def kinds(self) -> NDArray[np.uint8]:
         """Kind of the instruction that begins at each byte of the code, shape (bytes of code,).
 
         ALIGNED is added where it must access aligned, and ENTRY where a function begins.
         """
-        start, end = self.text
-        kinds = np.zeros(end - start, np.uint8)
-        rules = self.target.instructions
-        for found in self.instructions.values():
-            text, kind = found.text, PLAIN
-            if rules.string and rules.string.search(text):
-                kind = STRING
-            elif rules.store_exclusive and rules.store_exclusive.search(text):
-                kind = STORE_EXCLUSIVE
-            elif rules.block_zero and rules.block_zero.search(text):
-                kind = BLOCK_ZERO
-            else:
-                for name, pattern in rules.tlb:
-                    if pattern.search(text):
-                        kind = TLB + TLB_KINDS.index(name)
-                        break
-            if rules.aligned and rules.aligned.search(text):
-                kind |= ALIGNED
-            kinds[found.address - start] = kind
-        kinds[[symbol.address - start for symbol in self._functions]] |= ENTRY
+        kinds = self._by_byte("kind")
+        kinds[[symbol.address - self.text[0] for symbol in self._functions]] |= ENTRY
         return kinds
 
     @cached_property
     def classes(self) -> NDArray[np.uint8]:
         """Class of the instruction that begins at each byte: index in CLASSES, shape (bytes,)."""
-        start, end = self.text
-        classes = np.full(end - start, CLASSES.index("alu"), np.uint8)
-        for found in self.instructions.values():
-            for name, pattern in self.target.instructions.classes:
-                if pattern.search(found.text):
-                    classes[found.address - start] = CLASSES.index(name)
-                    break
-        return classes
+        return self._by_byte("class", CLASSES.index("alu"))
 
     @cached_property
     def operands(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
@@ -202,18 +266,11 @@ class Image:
 
         The register has Unicorn's number. Both are by byte of the code, shape (bytes of code,).
         """
-        start, end = self.text
-        register = np.zeros(end - start, np.uint16)
-        displacement = np.zeros(end - start, np.int64)
-        pattern = self.target.instructions.tlb_operand
-        for at in np.flatnonzero(np.isin(self.kinds & KIND, (TLB, TLB + 1))).tolist():
-            match = pattern.search(self.instructions[start + at].text)
-            if match is None:
-                continue
-            register[at] = self.target.register(match[1])
-            if pattern.groups > 1 and match[3]:
-                displacement[at] = int(match[3], 0) * (-1 if match[2] == "-" else 1)
-        return register, displacement
+        return self._by_byte("register"), self._by_byte("displacement")
+
+    @cached_property
+    def _sizes(self) -> dict[int, int]:
+        return dict(zip(self._table["address"].tolist(), self._table["size"].tolist(), strict=True))
 
     def count(self, address: int, size: int) -> int:
         """Return how many instructions the ``size`` bytes at ``address`` hold.
@@ -223,12 +280,12 @@ class Image:
         """
         end, number = address + size, 0
         while address < end:
-            found = self.instructions.get(address)
-            if found is None:
+            one = self._sizes.get(address)
+            if one is None:
                 raise ZsemuError(
                     f"{self.where(address)}: executed, but not an instruction that Capstone knows;"
                     " write it by its name, or with the assembler's .inst or .insn"
                 )
-            address += found.size
+            address += one
             number += 1
         return number

@@ -8,6 +8,8 @@ Unicorn and Capstone, which take long to load, are loaded when their constants a
 there is, and what it is called, is known without them.
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -112,6 +114,8 @@ class Target:
     """One architecture, or a variant of one."""
 
     name: str
+    digest: str
+    """SHA-256, in hexadecimal, of all that ``target.toml`` says of it"""
     folder: str
     """the folder in ``arch/``: the name of the architecture"""
     copy: str
@@ -276,6 +280,7 @@ def target(name: str) -> Target:
     engine, decoder, build, mca = data["unicorn"], data["capstone"], data["build"], data["mca"]
     return Target(
         name=name,
+        digest=hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
         folder=data["folder"],
         copy=data["copy"],
         string_copy=data.get("string_copy", False),

@@ -6,6 +6,7 @@ translated before (unicorn-engine/unicorn#2200). So blocks that need no hook are
 That spares a call for each of their instructions and accesses.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from zsemu.counts import CLASSES
 from zsemu.guest.image import ENTRY, KIND, STRING, Image, Instruction
 from zsemu.guest.targets import Target
+from zsemu.kept import kept
 
 _BRANCH = CLASSES.index("branch")
 
@@ -25,6 +27,10 @@ def driver_blocks(image: Image) -> list[int]:
     hooks see by them that a phase has ended. Where an address is missing, hooks see more of the
     driver, which costs time and changes no count.
     """
+    return _kept("driver-blocks", image, _driver_blocks)
+
+
+def _driver_blocks(image: Image) -> list[int]:
     driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
     begins, returns, _ = _begins(image, driver)
     return sorted(one for one in begins - returns if one in driver and one in image.instructions)
@@ -40,6 +46,10 @@ def string_rounds(image: Image) -> list[int]:
     whose target a register holds. A jump that is not found here would show in every run, since
     block hits must stand for what was observed.
     """
+    return _kept("string-rounds", image, _string_rounds)
+
+
+def _string_rounds(image: Image) -> list[int]:
     found = []
     for at in (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist():
         function = image.function(at)
@@ -49,6 +59,13 @@ def string_rounds(image: Image) -> list[int]:
             if not anywhere and at not in begins | returns:
                 found.append(at)
     return found
+
+
+def _kept(name: str, image: Image, find: Callable[[Image], list[int]]) -> list[int]:
+    """Return addresses in an image, from the cache if they are there."""
+    found = kept(name, image.digest, lambda: np.array(find(image), np.uint64).tobytes())
+    assert found is not None
+    return list(map(int, np.frombuffer(found, np.uint64)))
 
 
 def _begins(image: Image, code: range) -> tuple[set[int], set[int], bool]:

@@ -21,6 +21,7 @@ from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.errors import ZsemuError
 from zsemu.guest.hook_structures import EXPECTED
 from zsemu.guest.structures import StopAt
+from zsemu.kept import kept
 from zsemu.replay import access_costs
 from zsemu.replay.batch import Batch
 from zsemu.replay.key_numbers import KeyNumbers
@@ -202,10 +203,19 @@ class EachShape(EachLength):
 
     def prepare(self, probe: Probe) -> None:
         """Find out for which operations the length matters, as LengthProbe does."""
-        lengths = LengthProbe(self.subject.placed.geometry, settles=self.rules.settles)
-        if probe(lengths.placed, lengths):
-            self.rules.by_length = lengths.matter()
-        # Else the trace will show what is wrong, too, or does not depend on it.
+        geometry = self.subject.placed.geometry
+        of = f"{self.subject.image.digest} {geometry!r}"
+
+        def find_out() -> bytes | None:
+            lengths = LengthProbe(geometry, settles=self.rules.settles)
+            intact = probe(lengths.placed, lengths)
+            # Else the trace will show what is wrong, too, or does not depend on it.
+            return lengths.matter().tobytes() if intact else None
+
+        found = kept("lengths", of, find_out)
+        if found is not None:
+            by_length = np.frombuffer(found, bool)
+            self.rules.by_length = by_length.reshape(self.rules.by_length.shape)
 
 
 class EachClass(EachLength):

@@ -14,7 +14,6 @@ is computed again.
 import hashlib
 import json
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -28,32 +27,15 @@ from zsemu.guest.strategies import Strategy
 from zsemu.guest.targets import target
 from zsemu.kernel.link import image_digest as kernel_image_digest
 from zsemu.kernel.strategy import KernelStrategy
-from zsemu.paths import ARCH, replacing
+from zsemu.paths import replacing
 from zsemu.results.document import SCHEMA, Document, Record, dumps, loads
 from zsemu.runs.request import Request, provenance
+from zsemu.sources import sources_digest
 
 Key = dict[str, str]
 
 _NAMED: Final = ("arch", "strategy", "compiler family", "optimisation", "geometry", "page size")
 """the parts of a key that are written out in the name of the file"""
-
-
-@cache
-def sources_digest() -> str:
-    """Return the SHA-256 of the sources of zsemu without the command line.
-
-    They are part of every key, because they may change while the version stays the same.
-    """
-    package = Path(zsemu.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted([*package.rglob("*.py"), *package.glob("*/native/*.[ch]")]):
-        name = path.relative_to(package)
-        # What an installed package has in data/ no cell runs: workloads of recordings.
-        if name.parts[0] in ("cli", "data"):
-            continue
-        content = path.read_bytes()
-        digest.update(f"{name.as_posix()} {len(content)}\0".encode() + content)
-    return digest.hexdigest()
 
 
 def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
@@ -65,7 +47,6 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
     """
     alone = replace(request, archs=(arch,), strategies={name: request.strategies[name]})
     made_by = provenance(alone)
-    description = ARCH / target(arch).folder / "target.toml"
     return {
         "arch": arch,
         "strategy": name,
@@ -83,7 +64,7 @@ def identify(request: Request, arch: str, name: str, trace_digest: str) -> Key:
             cc=request.cc,
             optimisation=request.optimisation,
         ),
-        "target.toml": hashlib.sha256(description.read_bytes()).hexdigest(),
+        "target.toml": target(arch).digest,
         "trace": f"{request.trace.name} {trace_digest}",
         "version of zsemu": zsemu.__version__,
         "sources of zsemu": sources_digest(),

@@ -25,8 +25,9 @@ from zsemu.race.benches import bench
 from zsemu.race.exploration import SceneBench
 from zsemu.race.findings import Findings, Request, Result, SceneResult, merged
 from zsemu.results.document import parse
-from zsemu.runs.cell_store import image_of, sources_digest
+from zsemu.runs.cell_store import image_of
 from zsemu.runs.pool import Pool, Report, Stages
+from zsemu.sources import sources_digest
 
 
 @dataclass(frozen=True)
