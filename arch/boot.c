@@ -50,6 +50,8 @@ __boot unsigned long zs_boot(void)
 
 	for (i = 0; i < zs_boot_info.nr_ranges; i++)
 		map_range(&zs_boot_info.range[i]);
+	/* The next CPU finds the tables there. */
+	zs_boot_info.nr_ranges = 0;
 	*entry_at(zs_boot_info.window, PGTABLE_LEVELS - 2) =
 		pgtable_table(zs_boot_info.window_leaf, PGTABLE_LEVELS - 2);
 	return zs_boot_info.root;

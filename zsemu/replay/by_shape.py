@@ -103,8 +103,10 @@ class EachLength(Observation):
                 self.sums[scope] += np.tensordot(part.times[chosen], rows, 1)
                 counted[:, scope] += part.counted[chosen] @ rows[:, :, INSTRUCTIONS]
         counted[_ACCESS] = 0
-        same = all(np.array_equal(measured.cost(keys), rows) for keys, rows in self._seen)
-        same = same and self._costs.consistent and self._listener.consistent
+        same = self._costs.consistent and self._listener.consistent
+        if self._seen:
+            keys, rows = map(np.concatenate, zip(*self._seen, strict=True))
+            same = same and np.array_equal(measured.cost(keys), rows)
         return same and np.array_equal(self._block_hits(), counted)
 
     def confirm(self, sums: NDArray[np.int64]) -> None:
@@ -156,10 +158,9 @@ class EachLength(Observation):
         self._listener.observed(batch, observed, everything)
         rows = everything[:, :, : len(COLUMNS)]
         scopes = batch.expected["scope"][observed]
-        for scope in np.unique(scopes).tolist():
-            chosen = rows[scopes == scope, :, INSTRUCTIONS]
-            chosen[:, _ACCESS] = 0
-            self._observed[:, scope] += chosen.sum(axis=0, dtype=np.int64)
+        instructions = rows[:, :, INSTRUCTIONS].copy()
+        instructions[:, _ACCESS] = 0
+        np.add.at(self._observed.T, scopes, instructions)
         access = access[observed]
         apart = access > 0
         self._seen.append((access[apart], rows[apart, _ACCESS]))
