@@ -41,26 +41,35 @@ def _field(keys: NDArray[np.uint64], shift: np.uint64, bits: int) -> NDArray[np.
     return (keys >> shift & np.uint64((1 << bits) - 1)).astype(np.int64)
 
 
-def keys(batch: Batch, memory: Memory, regions: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def regions(memory: Memory) -> NDArray[np.uint64]:
+    """Return the region of every page of RAM, and OTHER for all that lies behind it: shape (n,).
+
+    No object is in a zspage's descriptor. The values are as they are in a key.
+    """
+    found = memory.regions().astype(np.uint64)
+    found[found == ZSPAGE] = OTHER
+    return np.append(found, np.uint64(OTHER)) << _REGION
+
+
+def keys(
+    batch: Batch, span: NDArray[np.uint64], memory: Memory, regions: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
     """Return the key of the access of each operation that has been run, shape (n,).
 
-    ``regions`` is memory.regions(). Of an operation that maps nothing, or did not find its object
-    in one piece, the key means nothing.
+    ``span`` is where it found its object, shape (n,), and ``regions`` is what regions() returns. Of
+    an operation that maps nothing, or did not find its object in one piece, the key means nothing.
     """
-    ops = batch.ops
-    span = ops["span"].astype(np.uint64)
     page = (span - np.uint64(memory.virtual(0))) >> np.uint64(memory.page_shift)
-    inside = page < len(regions)
-    region = regions[np.where(inside, page, 0).astype(np.int64)]
-    # No object is in a zspage's descriptor.
-    region = np.where(inside & (region != ZSPAGE), region, OTHER)
-    window = memory.sizes.cpus * memory.WINDOW_PAGES << memory.mmu_shift
-    region[span - np.uint64(memory.target.window) < window] = POOL
-    key = batch.operation.astype(np.uint64)
-    key |= (span == ops["caller"]).astype(np.uint64) << _OWN
-    key |= span % np.uint64(LINE) << _PLACE
-    key |= ops["length"].astype(np.uint64) << _LENGTH
-    return key | region.astype(np.uint64) << _REGION
+    behind = np.uint64(len(regions) - 1)
+    key: NDArray[np.uint64] = regions[np.minimum(page, behind).view(np.int64)]
+    if (page >= behind).any():
+        window = memory.sizes.cpus * memory.WINDOW_PAGES << memory.mmu_shift
+        key[span - np.uint64(memory.target.window) < window] = POOL << int(_REGION)
+    key |= batch.operation
+    key |= (span == batch.ops["caller"]).astype(np.uint64) << _OWN
+    key |= (span & np.uint64(LINE - 1)) << _PLACE
+    key |= batch.part.trace.length.astype(np.uint64) << _LENGTH
+    return key
 
 
 def _kind(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

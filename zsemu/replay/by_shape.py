@@ -47,7 +47,7 @@ class EachLength(Observation):
         self.rules = ShapeRules(settles=subject.image.has("zs_settle"))
         self._static = KeyNumbers()
         self._costs = ShapeCosts()
-        self._regions = self.machines.memory.regions()
+        self._regions = access_costs.regions(self.machines.memory)
         self._seen: list[tuple[NDArray[np.uint64], NDArray[np.uint32]]] = []
         """accesses observed with operations: keys, shape (n,), and rows, shape (n, columns)"""
         self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
@@ -170,12 +170,11 @@ class EachLength(Observation):
 
     def _accesses(self, batch: Batch) -> NDArray[np.uint64]:
         """Return the keys of those accesses that are measured apart, else 0; shape (n,)."""
-        spans = batch.part.placed.spans.astype(np.int64)
-        maps = batch.operation >= Operation.READ
-        apart = maps & ~self.rules.by_length[batch.operation, spans]
-        if not batch.ops["span"][apart].all():
+        span = batch.ops["span"].astype(np.uint64)
+        apart = ~self.rules.matters(batch) & (batch.operation >= Operation.READ)
+        if (apart & (span == 0)).any():
             self._costs.consistent = False
-        keys = access_costs.keys(batch, self.machines.memory, self._regions)
+        keys = access_costs.keys(batch, span, self.machines.memory, self._regions)
         return np.where(apart, keys, 0)
 
     def measure_accesses(self, kinds: NDArray[np.uint64]) -> access_costs.Measured:

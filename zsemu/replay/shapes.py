@@ -40,25 +40,39 @@ class ShapeRules:
     by_slot: bool = True
     """whether it matters in which slot a spanning object is, and not only of which class"""
 
+    def matters(self, batch: Batch) -> NDArray[np.bool_]:
+        """Return to which operations the length matters, shape (n,)."""
+        matters: NDArray[np.bool_] = self.by_length.reshape(-1)[
+            2 * batch.operation + batch.part.placed.spans
+        ]
+        return matters
+
     def keys(self, batch: Batch) -> NDArray[np.uint64]:
         """Return what is known of each operation's shape before it runs, shape (n,)."""
-        placed, geometry = batch.part.placed, batch.part.geometry
-        operation, length = batch.operation, batch.part.trace.length
-        class_index, offset, spans = placed.class_index, placed.offset, placed.spans
-        matters = self.by_length[operation, spans.astype(np.int64)]
+        placed, operation = batch.part.placed, batch.operation
+        class_index, spans = placed.class_index, placed.spans
         slot = class_index.astype(np.uint64) << np.uint64(16)
         if self.by_slot:
-            slot |= placed.slot.astype(np.uint64)
+            slot |= placed.slot.view(np.uint32)
+        key = np.where(spans, slot, self._inside(batch)) << np.uint64(24)
+        small = operation | spans.view(np.uint8) << 3
+        small |= (batch.part.geometry.headers == 0).view(np.uint8)[class_index] << 4
+        key |= small
+        if self.by_length.any():
+            length = np.where(self.matters(batch), batch.part.trace.length, np.uint32(0))
+            key |= length.astype(np.uint64) << np.uint64(5)
+        return key
+
+    def _inside(self, batch: Batch) -> NDArray[np.uint64]:
+        """Return what matters of the places of objects that do not span, shape (n,)."""
+        placed, geometry = batch.part.placed, batch.part.geometry
+        place = (placed.offset & (LINE - 1)).astype(np.uint64)
+        if not self.settles:
+            return place
         # What tells whether a slot before it reaches into its page.
-        inner = ((placed.page > 0) & self.settles).astype(np.uint64) << np.uint64(6)
-        near_start = (offset < geometry.sizes[class_index]) & self.settles
-        place = (offset % LINE).astype(np.uint64) | inner
-        place |= near_start.astype(np.uint64) << np.uint64(7)
-        key = operation.astype(np.uint64)
-        key |= spans.astype(np.uint64) << np.uint64(3)
-        key |= (geometry.headers[class_index] == 0).astype(np.uint64) << np.uint64(4)
-        key |= np.where(matters, length, 0).astype(np.uint64) << np.uint64(5)
-        return key | np.where(spans, slot, place) << np.uint64(24)
+        near_start = placed.offset < geometry.sizes[placed.class_index]
+        place |= (placed.page > 0).astype(np.uint64) << np.uint64(6)
+        return place | near_start.astype(np.uint64) << np.uint64(7)
 
 
 # A pair: an access, and above it a shape.
