@@ -10,6 +10,8 @@
 #include "user.h"
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
+/* At -O0, too: out of line, it would lie among the strategy's functions. */
+#define __part_of_driver	inline __attribute__((always_inline))
 
 #define op_of(location) \
 	((struct zs_op *)((char *)(location) - __builtin_offsetof(struct zs_op, loc)))
@@ -269,7 +271,7 @@ static __driver void operate(struct zs_area *area, struct zs_op *op)
 	}
 }
 
-static __driver u32 mix(u32 state, unsigned long word)
+static __part_of_driver u32 mix(u32 state, unsigned long word)
 {
 	if (!word)
 		return state;
@@ -281,7 +283,7 @@ static __driver u32 mix(u32 state, unsigned long word)
  * The state that an operation on the slot can depend on: the words of the
  * pages that it and its neighbours touch. Zero if they all are.
  */
-static __driver u32 state_of(const struct zs_location *loc)
+static __part_of_driver u32 state_of(const struct zs_location *loc)
 {
 	const struct zspage *zspage = loc->zspage;
 	u32 page = loc->page, state = 0;
@@ -309,8 +311,8 @@ static __driver u32 *find_state(const struct zs_batch *batch,
 	}
 }
 
-static __driver u32 is_known(const struct zs_batch *batch,
-			     const struct zs_op *op)
+static __part_of_driver u32 is_known(const struct zs_batch *batch,
+				     const struct zs_op *op)
 {
 	return op->state ? find_state(batch, op)[1] : batch->known[op->shape];
 }
@@ -332,10 +334,16 @@ static __driver void learn(struct zs_batch *batch, const struct zs_op *op)
 	batch->nr_known++;
 }
 
-static __driver u32 stops(struct zs_batch *batch, const struct zs_op *op)
+static __driver u32 stops(struct zs_batch *batch, struct zs_op *op)
 {
-	u32 known = is_known(batch, op);
+	u32 known;
 
+	/* Without shapes nobody asks; and the words are not this CPU's alone. */
+	if (batch->known)
+		op->state = state_of(&op->loc);
+	if (batch->stop_at == ZS_STOP_NEVER)
+		return 0;
+	known = is_known(batch, op);
 	if (batch->stop_at == ZS_STOP_NEW)
 		return !known;
 	if (!known)
@@ -353,10 +361,7 @@ __driver void zs_driver(void)
 		struct zs_op *op = &batch->ops[i];
 
 		*current = i;
-		/* Without shapes nobody asks; and the words are not this CPU's alone. */
-		if (batch->known)
-			op->state = state_of(&op->loc);
-		if (batch->stop_at != ZS_STOP_NEVER && stops(batch, op))
+		if (stops(batch, op))
 			break;
 		operate((struct zs_area *)((char *)batch->area +
 					   op->cpu * batch->area_stride),
