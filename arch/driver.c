@@ -88,8 +88,8 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 	return spans;
 }
 
-/* The address at which the user accesses what is at this one. */
-static __driver char *viewed(char *addr)
+/* The address at which the user accesses what is at this one, if there is a view. */
+static __part_of_driver char *in_view(char *addr)
 {
 	unsigned long at = (unsigned long)addr;
 
@@ -100,19 +100,25 @@ static __driver char *viewed(char *addr)
 	return addr;
 }
 
+static __driver char *viewed(char *addr)
+{
+	return zs_view.distance ? in_view(addr) : addr;
+}
+
 static __driver void view(struct zs_span *seen, const struct zs_span *span,
 			  u32 spans)
 {
 	u32 i;
 
 	for (i = 0; i < spans; i++) {
-		seen[i].addr = viewed(span[i].addr);
+		seen[i].addr = span[i].addr;
 		seen[i].length = span[i].length;
 	}
 	if (!zs_view.distance)
 		return;
 	zs_view.length[1] = 0;
 	for (i = 0; i < spans; i++) {
+		seen[i].addr = in_view(span[i].addr);
 		zs_view.addr[i] = (unsigned long)span[i].addr;
 		zs_view.length[i] =
 			seen[i].addr == span[i].addr ? 0 : span[i].length;
