@@ -35,6 +35,8 @@ class Instructions:
 
     string: re.Pattern[str] | None
     """instructions with a repeat prefix, which retire once, however many rounds they make"""
+    goes_on: re.Pattern[str] | None
+    """instructions that may stand before such a one, and behind which Unicorn ends no block"""
     store_exclusive: re.Pattern[str] | None
     """store-exclusives, for which Unicorn reports a load that the guest does not make"""
     block_zero: re.Pattern[str] | None
@@ -196,6 +198,7 @@ def _instructions(data: dict[str, Any]) -> Instructions:
     tlb.sort(key=lambda pair: not pair[0].endswith("broadcast"))
     return Instructions(
         string=_pattern(data["string"]),
+        goes_on=_pattern(data.get("goes_on", "")),
         store_exclusive=_pattern(data["store_exclusive"]),
         block_zero=_pattern(data.get("block_zero", "")),
         vector=re.compile(data["vector"]),

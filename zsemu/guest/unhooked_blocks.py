@@ -41,24 +41,33 @@ def string_rounds(image: Image) -> list[int]:
     """Return the addresses at which a block is a further round of a rep-prefixed instruction.
 
     Such an instruction is retired once, however many rounds it has, and all but the first are
-    blocks of their own. The first round is at the end of another block, unless something jumps to
-    the instruction or returns to it: then it is left out, as all are in a function with a jump
-    whose target a register holds. A jump that is not found here would show in every run, since
-    block hits must stand for what was observed.
+    blocks of their own. The first round is at the end of another block, unless that ends with the
+    instruction before, or something jumps to it: then it is left out, as all are in a function with
+    a jump whose target a register holds. A jump that is not found here would show in every run,
+    since block hits must stand for what was observed.
     """
     return _kept("string-rounds", image, _string_rounds)
 
 
 def _string_rounds(image: Image) -> list[int]:
-    found = []
-    for at in (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist():
-        function = image.function(at)
-        if function and at < function.address + function.size:
-            code = range(function.address, function.address + function.size)
-            begins, returns, anywhere = _begins(image, code)
-            if not anywhere and at not in begins | returns:
-                found.append(at)
-    return found
+    goes_on = image.target.instructions.goes_on
+    strings = (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist()
+    behind = {
+        address + one.size
+        for address, one in (image.instructions.items() if strings else ())
+        if goes_on and goes_on.search(one.text)
+    }
+    return [at for at in strings if at in behind and not _may_be_entered(image, at)]
+
+
+def _may_be_entered(image: Image, at: int) -> bool:
+    """Whether something may jump to an instruction, or return to it."""
+    function = image.function(at)
+    if not function or at >= function.address + function.size:
+        return True
+    code = range(function.address, function.address + function.size)
+    begins, returns, anywhere = _begins(image, code)
+    return anywhere or at in begins | returns
 
 
 def _kept(name: str, image: Image, find: Callable[[Image], list[int]]) -> list[int]:
