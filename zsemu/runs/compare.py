@@ -19,6 +19,7 @@ from zsemu.kernel.counts import document as kernel_document
 from zsemu.kernel.hooks import build_library as build_kernel_hooks
 from zsemu.kernel.replay import KernelOutcome, KernelReplay
 from zsemu.kernel.strategy import KernelStrategy
+from zsemu.replay.key_numbers import library as build_key_numbers
 from zsemu.replay.oracle import library as build_oracle
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace, in_memory, place
 from zsemu.replay.replay import Outcome, Replay
@@ -112,9 +113,10 @@ def build_image(request: Request, arch: str, name: str) -> Path:
 
 
 def build_hooks(strategies: Iterable[Strategy]) -> None:
-    """Compile the native hooks that some strategies need, and the native part of the oracle."""
+    """Compile the native hooks that some strategies need, and what a replay has of native code."""
     build_library()
     build_oracle()
+    build_key_numbers()
     if any(isinstance(one, KernelStrategy) for one in strategies):
         build_kernel_hooks()
 
