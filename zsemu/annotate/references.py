@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from zsemu.counts import CLASSES
 from zsemu.guest.image import Image, Instruction, Symbol
-from zsemu.guest.targets import Reference
 
 _STORE, _BRANCH = CLASSES.index("store"), CLASSES.index("branch")
 
@@ -42,7 +41,8 @@ class _Reader:
         """Return the next instruction with names."""
         # After an early return that a branch jumped over, registers hold what they held there.
         self._held = self._at_target.get(instruction.address, {}) | self._held
-        text, found = instruction.text, self._find(instruction)
+        text = instruction.text
+        found = self._image.target.reference(text, instruction.code, self._held)
         if found is None:
             self._write(instruction)
             return Named(text, text, None)
@@ -58,22 +58,6 @@ class _Reader:
             return Named(_replaced(match, f"+{address - start:#x}"), _replaced(match, "+"), address)
         text = _replaced(match, self._name(address))
         return Named(text, text, None)
-
-    def _find(self, instruction: Instruction) -> "tuple[Reference, re.Match[str], int] | None":
-        bases = {"zero": 0, "start": instruction.address}
-        bases["end"] = instruction.address + instruction.size
-        for rule in self._image.target.references:
-            match = rule.pattern.search(instruction.text)
-            if match is None:
-                continue
-            base = (
-                self._held.get(match["register"]) if rule.base == "register" else bases[rule.base]
-            )
-            if base is None:
-                continue
-            mask = (1 << self._image.target.word_bits) - 1
-            return rule, match, rule.address(match, base) & mask
-        return None
 
     def _write(self, instruction: Instruction) -> None:
         """Forget the address in the register that an instruction writes: the first one it names."""

@@ -60,6 +60,11 @@ class Instruction:
         """Mnemonic and operands as Capstone writes them."""
         return f"{self.mnemonic} {self.operands}".strip()
 
+    @property
+    def code(self) -> range:
+        """The addresses of its bytes."""
+        return range(self.address, self.address + self.size)
+
 
 @dataclass(frozen=True)
 class Symbol:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -72,11 +73,6 @@ class Reference:
     """by which the number is shifted left before it is added"""
     plus: int
     """constant that is added, too"""
-
-    def address(self, match: re.Match[str], base: int) -> int:
-        """Return the address that a match of the pattern names, before it wraps."""
-        number = int(match["n"].replace("#", "").replace(" ", ""), 0)
-        return base + (number << self.shift) + self.plus
 
 
 @dataclass(frozen=True)
@@ -165,6 +161,27 @@ class Target:
     def register(self, name: str) -> int:
         """Return Unicorn's number of the register that Capstone calls ``name``."""
         return unicorn_constant(self.registers + name.upper())
+
+    def reference(
+        self, text: str, code: range, held: Mapping[str, int]
+    ) -> tuple[Reference, re.Match[str], int] | None:
+        """Return how an instruction names an address, the match, and the address; None if not.
+
+        ``text`` is what Capstone writes, ``code`` the addresses of its bytes, and ``held`` are the
+        addresses that registers are known to hold.
+        """
+        bases = {"zero": 0, "start": code.start, "end": code.stop}
+        for rule in self.references:
+            match = rule.pattern.search(text)
+            if match is None:
+                continue
+            base = held.get(match["register"]) if rule.base == "register" else bases[rule.base]
+            if base is None:
+                continue
+            number = int(match["n"].replace("#", "").replace(" ", ""), 0)
+            mask = (1 << self.word_bits) - 1
+            return rule, match, base + (number << rule.shift) + rule.plus & mask
+        return None
 
     @property
     def page_sizes(self) -> tuple[int, ...]:

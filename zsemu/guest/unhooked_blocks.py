@@ -12,8 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from zsemu.counts import CLASSES
-from zsemu.guest.image import ENTRY, KIND, STRING, Image, Instruction
-from zsemu.guest.targets import Target
+from zsemu.guest.image import ENTRY, KIND, STRING, Image
 from zsemu.kept import kept
 
 _BRANCH = CLASSES.index("branch")
@@ -90,7 +89,8 @@ def _begins(image: Image, code: range) -> tuple[set[int], set[int], bool]:
     returns, anywhere = set[int](), False
     for address in (np.flatnonzero(classes == _BRANCH) + code.start).tolist():
         function, instruction = image.function(address), image.instructions[address]
-        goes_to, behind = _goes_to(image.target, instruction), address + instruction.size
+        named = image.target.reference(instruction.text, instruction.code, {})
+        goes_to, behind = named[2] if named else None, instruction.code.stop
         if goes_to is not None and function and 0 <= goes_to - function.address < function.size:
             begins |= {goes_to, behind}
         elif image.target.models.ends.search(instruction.text):
@@ -99,14 +99,3 @@ def _begins(image: Image, code: range) -> tuple[set[int], set[int], bool]:
         else:
             returns.add(behind)
     return begins, returns, anywhere
-
-
-def _goes_to(target: Target, instruction: Instruction) -> int | None:
-    """Return the address to which a branch goes; None if a register holds it."""
-    address = instruction.address
-    bases = {"zero": 0, "start": address, "end": address + instruction.size}
-    for rule in target.references:
-        match = rule.pattern.search(instruction.text)
-        if match and rule.base in bases:
-            return rule.address(match, bases[rule.base]) & (1 << target.word_bits) - 1
-    return None
