@@ -170,9 +170,8 @@ class Hooks:
         describe_places(layout, memory)
         if memory.view_distance:
             view = native.view
-            field = memory.types.view.fields["addr"]  # type: ignore[index]
-            spans = image.address("zs_view") - RAM_BASE + field[1]
-            self._point(view, "spans", memory.ram[spans:])
+            spans = memory.view_symbol("zs_view", memory.types.view)["addr"]
+            self._point(view, "spans", spans)
             view.direct, view.access_in = memory.virtual(0), image.address("zs_access_in")
 
         table = native.translations
