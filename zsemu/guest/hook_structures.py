@@ -91,10 +91,10 @@ class NativeImage(ctypes.Structure):
     )
 
 
-class NativeEntries(ctypes.Structure):
-    """``struct entries``: where the driver's own code lies, and what it calls."""
+class NativeDriver(ctypes.Structure):
+    """``struct driver``: where the driver's own code lies, and what enters it."""
 
-    _fields_ = (*_words("driver driver_end"), ("entry", _u64 * len(ENTRIES)))
+    _fields_ = _words("start end")
 
 
 class NativeMemory(ctypes.Structure):
@@ -192,7 +192,7 @@ class NativeHooks(ctypes.Structure):
 
     _fields_ = (
         ("image", NativeImage),
-        ("entries", NativeEntries),
+        ("driver", NativeDriver),
         ("memory", NativeMemory),
         ("run", NativeRun),
         ("profile", NativeProfile),

@@ -22,10 +22,8 @@ from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.hook_structures import (
     CALLS,
     DRIVER_PHASE,
-    ENTRIES,
     FINDING,
     PROMISE,
-    NativeEntries,
     NativeHooks,
     NativeMemory,
 )
@@ -53,15 +51,6 @@ def library() -> ctypes.CDLL:
 def build_library() -> None:
     """Compile the callbacks if need be: once, before many processes want them."""
     library()
-
-
-def describe_entries(native: NativeEntries, image: Image) -> None:
-    """Say where the driver's own code lies, and what it calls."""
-    native.driver = image.address("zs_driver_start")
-    native.driver_end = image.address("zs_driver_end")
-    for index, name in enumerate(ENTRIES):
-        # A strategy need not have zs_settle(): then nothing ever runs at that address.
-        native.entry[index] = image.symbols[name].address if name in image.symbols else 0
 
 
 def describe_places(native: NativeMemory, memory: Memory) -> None:
@@ -116,9 +105,9 @@ class Hooks:
         start, end = image.text
         native.text, native.text_size = start, end - start
         native.word_bits = image.target.word_bits
-        describe_entries(self._native.entries, image)
         # What enters the driver lies before it.
-        self._native.entries.driver = start
+        self._native.driver.start = start
+        self._native.driver.end = image.address("zs_driver_end")
 
     def _point(self, structure: ctypes.Structure, field: str, array: NDArray[Any]) -> None:
         """Let a pointer of a native structure point at an array."""
@@ -226,7 +215,7 @@ class Hooks:
     def attach_all_blocks(self, uc: unicorn.Uc) -> None:
         """Count hits of all blocks, the driver's included, as if one endless phase had them all."""
         native = self._native
-        native.entries.driver = native.entries.driver_end = 0
+        native.driver.start = native.driver.end = 0
         native.run.phase, native.run.budget = 0, _NOWHERE
         # What the driver says is that it is in this phase of this operation, whatever happens.
         self._point(native.run, "said", np.ones(1, np.uint32))

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.errors import ZsemuError
-from zsemu.guest.hook_structures import FINDING
-from zsemu.guest.hooks import describe_entries, describe_places
+from zsemu.guest.hook_structures import ENTRIES, FINDING
+from zsemu.guest.hooks import describe_places
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE, Memory
@@ -40,6 +40,7 @@ from zsemu.race.native_structures import (
     OUTCOMES,
     STEP,
     NativeCpu,
+    NativeEntries,
     NativeRace,
 )
 from zsemu.race.schedule import READER, Schedule
@@ -212,7 +213,7 @@ class TwoCpus(Generic[M]):
         """
         memory, native = self.memory, self._native
         assert isinstance(memory, Memory)
-        describe_entries(native.entries, memory.image)
+        _describe_entries(native.entries, memory.image)
         describe_places(native.memory, memory)
         self._point("owner", owner, native.memory)
         self._point("index", index, native.memory)
@@ -412,3 +413,12 @@ class TwoCpus(Generic[M]):
 
 def _cpu_size() -> int:
     return ctypes.sizeof(NativeCpu)
+
+
+def _describe_entries(native: NativeEntries, image: Image) -> None:
+    """Say where the driver's own code lies, and what it calls."""
+    native.driver = image.address("zs_driver_start")
+    native.driver_end = image.address("zs_driver_end")
+    for index, name in enumerate(ENTRIES):
+        # A strategy need not have zs_settle(): then nothing ever runs at that address.
+        native.entry[index] = image.symbols[name].address if name in image.symbols else 0

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from zsemu.guest.hook_structures import CALLS, NativeEntries, NativeMemory
+from zsemu.guest.hook_structures import CALLS, ENTRIES, NativeMemory
 
 MAX_BLOCKS: Final = 512
 """blocks that a schedule can have"""
@@ -79,6 +79,12 @@ class NativeCpu(ctypes.Structure):
         ("stray", NativeFinding),
         *_pointers("served"),
     )
+
+
+class NativeEntries(ctypes.Structure):
+    """``struct entries``: where the driver's own code lies, and what it calls."""
+
+    _fields_ = (*_words("driver driver_end"), ("entry", _u64 * len(ENTRIES)))
 
 
 class NativeRace(ctypes.Structure):

@@ -92,6 +92,11 @@ struct image {
 	uint64_t operand_shift;		/* ... after this left shift */
 };
 
+/* Where the driver's own code lies, and what enters it. */
+struct driver {
+	uint64_t start, end;
+};
+
 /* What the user's accesses are judged by, if not one by one: struct zs_view. */
 struct view {
 	const uint8_t *spans;		/* its addr and length, or NULL */
@@ -183,7 +188,7 @@ struct sequence {
 
 struct hooks {
 	struct image image;
-	struct entries entries;
+	struct driver driver;
 	struct memory memory;
 	struct run run;
 	struct profile profile;

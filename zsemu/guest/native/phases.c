@@ -62,9 +62,9 @@ static int lasts(const struct hooks *h)
  */
 static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 {
-	const struct entries *e = &h->entries;
+	const struct driver *d = &h->driver;
 	struct run *run = &h->run;
-	int driver = address - e->driver < e->driver_end - e->driver;
+	int driver = address - d->start < d->end - d->start;
 
 	if (run->phase != DRIVER) {
 		if (!driver && lasts(h))

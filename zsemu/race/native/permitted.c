@@ -134,6 +134,29 @@ static void end_phase(struct race *r, struct cpu *c)
 	c->phase = DRIVER;
 }
 
+/*
+ * The phase that code at an address belongs to when it runs next. The function
+ * that the driver calls decides; whatever that calls in turn belongs to the
+ * same phase, until the driver's own code runs again.
+ */
+static enum phase phase_of(const struct entries *e, enum phase phase,
+			   uint64_t address)
+{
+	static const enum phase phases[ENTRIES] = {
+		SETTLE, MAP, ACCESS, ACCESS, UNMAP,
+	};
+	int i;
+
+	if (address - e->driver < e->driver_end - e->driver)
+		return DRIVER;
+	if (phase != DRIVER)
+		return phase;
+	for (i = 0; i < ENTRIES; i++)
+		if (address == e->entry[i])
+			return phases[i];
+	return DRIVER;
+}
+
 /* Follow which phase of which operation a CPU is in: it executes an address. */
 static void follow(struct race *r, struct cpu *c, uint64_t address)
 {

@@ -101,6 +101,14 @@ struct cpu {
 	uint8_t *served;	/* what its MMU reads: LEAF_USED bytes */
 };
 
+#define ENTRIES		5	/* settle, map, access_out, access_in, unmap */
+
+/* Where the driver's own code lies, and what it calls. */
+struct entries {
+	uint64_t driver, driver_end;
+	uint64_t entry[ENTRIES];	/* or 0 */
+};
+
 struct race {
 	struct cpu cpu[2];
 	/* the code */
