@@ -2,7 +2,6 @@
 """zsemu race: its report, its formats, one schedule, and what comes of an interruption."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -18,6 +17,7 @@ from processes import ZSEMU, until
 from race.planted import RACES
 
 from zsemu.cli import main
+from zsemu.paths import cache
 from zsemu.reports.property_table import RACED, load
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -150,7 +150,7 @@ def test_goes_on_after_an_interruption(tmp_path: Path, capsys: pytest.CaptureFix
     mine.write_text(f"{text}/* {mine.name} */\n")
     # Of each shape a third of the scenes: enough to be interrupted in between.
     arguments = [str(mine), "--arch", "riscv64", "--jobs", "1", "-k", ": read |"]
-    store = Path(os.environ.get("ZSEMU_CACHE", "")) / "race"
+    store = cache() / "race"
 
     def stored() -> set[Path]:
         return set(store.glob(f"riscv64-{mine.name}-*.json"))
