@@ -21,7 +21,7 @@ struct zs_batch zs_batch;
 /* Read once: a host that starts two CPUs gives each a batch of its own. */
 struct zs_batch *zs_next_batch = &zs_batch;
 unsigned long zs_direct_map;
-struct zs_view zs_view;
+struct zs_by_span zs_by_span;
 
 /* The slot's first word: link of the free list, or header. It is the driver's. */
 static __driver unsigned long *first_word(struct zs_location *loc)
@@ -88,72 +88,95 @@ static __driver u32 map(struct zs_area *area, struct zs_op *op,
 	return spans;
 }
 
-/* The address at which the user accesses what is at this one, if there is a view. */
-static __part_of_driver char *in_view(char *addr)
-{
-	unsigned long at = (unsigned long)addr;
+/*
+ * The user's access once more, where nothing is hooked but the first block of
+ * each function. The host judges it there, by its spans: see struct zs_by_span.
+ */
+#define ZS_OUT		zs_access_out_by_span
+#define ZS_IN		zs_access_in_by_span
+#define ZS_USER_COPY	zs_copy_by_span
+#define ZS_USER_SECTION	".access.by_span"
+#include "access.h"
 
-	if (at - zs_view.callers < zs_view.callers_size ||
-	    at - zs_view.pool < zs_view.pool_size ||
-	    at - zs_view.buffers < zs_view.buffers_size)
-		return addr + zs_view.distance;
-	return addr;
+/* Where the host knows by an address what lies there. */
+static __part_of_driver int is_plain(unsigned long at)
+{
+	return at - zs_by_span.callers < zs_by_span.callers_size ||
+	       at - zs_by_span.pool < zs_by_span.pool_size ||
+	       at - zs_by_span.buffers < zs_by_span.buffers_size;
 }
 
-static __driver char *viewed(char *addr)
-{
-	return zs_view.distance ? in_view(addr) : addr;
-}
-
-static __driver void view(struct zs_span *seen, const struct zs_span *span,
+/* The spans that the user has are its own. */
+static __driver void give(struct zs_span *own, const struct zs_span *span,
 			  u32 spans)
 {
 	u32 i;
 
 	for (i = 0; i < spans; i++) {
-		seen[i].addr = span[i].addr;
-		seen[i].length = span[i].length;
+		own[i].addr = span[i].addr;
+		own[i].length = span[i].length;
 	}
-	if (!zs_view.distance)
-		return;
-	zs_view.length[1] = 0;
+}
+
+/* Whether the host judges an access by its spans, of which it is told. */
+static __driver int by_span(const struct zs_span *span, u32 spans)
+{
+	u32 i;
+
+	if (!zs_by_span.wanted || zs_by_span.each)
+		return 0;
+	zs_by_span.length[1] = 0;
 	for (i = 0; i < spans; i++) {
-		seen[i].addr = in_view(span[i].addr);
-		zs_view.addr[i] = (unsigned long)span[i].addr;
-		zs_view.length[i] =
-			seen[i].addr == span[i].addr ? 0 : span[i].length;
+		if (!is_plain((unsigned long)span[i].addr))
+			return 0;
+		zs_by_span.addr[i] = (unsigned long)span[i].addr;
+		zs_by_span.length[i] = span[i].length;
 	}
+	return 1;
 }
 
 static __driver void access_out(const struct zs_span *span, u32 spans,
 				char *buffer)
 {
-	struct zs_span seen[2];
+	struct zs_span own[2];
 
-	view(seen, span, spans);
-	zs_access_out(seen, spans, viewed(buffer));
+	give(own, span, spans);
+	if (by_span(own, spans))
+		zs_access_out_by_span(own, spans, buffer);
+	else
+		zs_access_out(own, spans, buffer);
 }
 
 static __driver void access_in(const struct zs_span *span, u32 spans,
 			       char *buffer)
 {
-	struct zs_span seen[2];
+	struct zs_span own[2];
 
-	view(seen, span, spans);
-	zs_access_in(seen, spans, viewed(buffer));
+	give(own, span, spans);
+	if (by_span(own, spans))
+		zs_access_in_by_span(own, spans, buffer);
+	else
+		zs_access_in(own, spans, buffer);
+}
+
+static __part_of_driver void begin_access(struct zs_op *op)
+{
+	op->phase = ZS_IN_ACCESS;
+	zs_by_span.each = op->flags & ZS_EACH;
 }
 
 static __driver void access(struct zs_op *op, const struct zs_span *span,
 			    u32 spans)
 {
-	op->phase = ZS_IN_ACCESS;
+	char *caller = op->caller;
+
+	begin_access(op);
 	if (op->mode != ZS_MM_WO)
-		access_out(span, spans, op->caller);
+		access_out(span, spans, caller);
 	if (op->mode == ZS_MM_RW)
-		zs_exchange(viewed(op->caller), viewed(op->update),
-			    op->loc.length);
+		zs_exchange(caller, op->update, op->loc.length);
 	if (op->mode != ZS_MM_RO)
-		access_in(span, spans, op->caller);
+		access_in(span, spans, caller);
 }
 
 static __driver void use(struct zs_area *area, struct zs_op *op)
@@ -181,7 +204,7 @@ static __driver void hold(struct zs_area *area, struct zs_op *op)
 	held[op->held].span[0].length = span[0].length;
 	held[op->held].span[1].addr = span[1].addr;
 	held[op->held].span[1].length = span[1].length;
-	op->phase = ZS_IN_ACCESS;
+	begin_access(op);
 	if (!op->error && op->mode != ZS_MM_WO)
 		access_out(span, spans, op->caller);
 }
@@ -195,7 +218,7 @@ static __driver void release(struct zs_area *area, struct zs_op *op)
 	const struct zs_span *span = held[op->held].span;
 	u32 spans = held[op->held].spans;
 
-	op->phase = ZS_IN_ACCESS;
+	begin_access(op);
 	if (op->mode == ZS_MM_RO)
 		access_out(span, spans, op->update);
 	else

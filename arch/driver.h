@@ -50,6 +50,7 @@ enum zs_kind {
 
 #define ZS_OPENS	(1U << 0)	/* this allocation creates its zspage */
 #define ZS_CHECK	(1U << 1)	/* look at the header before the read */
+#define ZS_EACH		(1U << 2)	/* the host looks at each of the user's accesses */
 
 /* Which code of others runs: written by the driver, read by the host's hooks. */
 enum zs_phase {
@@ -99,20 +100,20 @@ struct zs_batch {
 };
 
 /*
- * Where the user accesses memory. A host that judges the user's accesses by
- * their spans, and not one by one, maps some of the direct map once more: the
- * same frames, at other physical addresses. Elsewhere, and without any of it,
- * the user accesses what the strategy has given it.
+ * By what the host judges the user's accesses, if not one by one. It does so of
+ * an access whose spans lie in these parts of the direct map, where an address
+ * says what is there; elsewhere, and for ZS_EACH, it looks at each one.
  */
-struct zs_view {
-	unsigned long distance;		/* so much further; 0: nowhere else */
-	/* what is mapped there: addresses in the direct map */
+struct zs_by_span {
+	unsigned long wanted;
+	/* addresses in the direct map */
 	unsigned long buffers, buffers_size;	/* of the CPUs */
 	unsigned long callers, callers_size;	/* buffers of callers */
 	unsigned long pool, pool_size;
-	/* written by the driver: the spans that are accessed, as they were given */
+	/* written by the driver: the spans of the access that is about to begin */
 	unsigned long addr[2];
-	unsigned long length[2];	/* 0 if it is accessed where it was given */
+	unsigned long length[2];
+	unsigned long each;		/* of an operation that is ZS_EACH */
 };
 
 /* What zs_driver() stops before: nothing, or operations of shapes that ... */
@@ -124,6 +125,6 @@ struct zs_view {
 extern struct zs_boot zs_boot_info;
 extern struct zs_batch zs_batch;
 extern struct zs_batch *zs_next_batch;
-extern struct zs_view zs_view;
+extern struct zs_by_span zs_by_span;
 
 #endif /* ZS_DRIVER_H */

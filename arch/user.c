@@ -7,30 +7,12 @@
 #include "user.h"
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
-#define __access	__attribute__((section(".access"), noinline))
 
-/* Nothing is left to do where the caller's own buffer was handed out. */
-__access void zs_access_out(const struct zs_span *span, u32 spans, char *caller)
-{
-	u32 i;
-
-	for (i = 0; i < spans; i++) {
-		if (span[i].addr != caller)
-			zs_access_copy(caller, span[i].addr, span[i].length);
-		caller += span[i].length;
-	}
-}
-
-__access void zs_access_in(const struct zs_span *span, u32 spans, char *caller)
-{
-	u32 i;
-
-	for (i = 0; i < spans; i++) {
-		if (span[i].addr != caller)
-			zs_access_copy(span[i].addr, caller, span[i].length);
-		caller += span[i].length;
-	}
-}
+#define ZS_OUT		zs_access_out
+#define ZS_IN		zs_access_in
+#define ZS_USER_COPY	zs_access_copy
+#define ZS_USER_SECTION	".access"
+#include "access.h"
 
 /*
  * What the user of an update does with its buffer between the two: replace

@@ -10,6 +10,12 @@ void zs_access_copy(void *dst, const void *src, unsigned long n);
 
 void zs_access_out(const struct zs_span *span, u32 spans, char *caller);
 void zs_access_in(const struct zs_span *span, u32 spans, char *caller);
+
+/* The same, where each of its accesses need not be looked at: arch/driver.c */
+void zs_copy_by_span(void *dst, const void *src, unsigned long n);
+void zs_access_out_by_span(const struct zs_span *span, u32 spans, char *caller);
+void zs_access_in_by_span(const struct zs_span *span, u32 spans, char *caller);
+
 void zs_exchange(char *a, char *b, u32 length);
 
 #endif /* ZS_USER_H */

@@ -84,9 +84,8 @@ def test_assembly_is_known_as_such(arch: str) -> None:
     for address in code(image):
         place, symbol = lines.at(address), image.function(address)
         assert symbol
-        written = symbol.name in ("zs_swap", "zs_copy", "zs_access_copy") or symbol.name.startswith(
-            "zs_start"
-        )
+        copies = ("zs_swap", "zs_copy", "zs_access_copy", "zs_copy_by_span")
+        written = symbol.name in copies or symbol.name.startswith("zs_start")
         if written:
             assert place, hex(address)
             assert place.assembly

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The driver has no hooks, but where it goes on after a phase; nor have rounds of a rep."""
+"""What runs without hooks: the driver but where a phase has ended, most accesses, and rounds."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +11,11 @@ from samples import busy_trace, image, placed
 
 from zsemu.errors import ZsemuError
 from zsemu.guest import hooks
-from zsemu.guest.hook_structures import ENTRIES
+from zsemu.guest.hook_structures import BY_SPAN, ENTRIES
 from zsemu.guest.targets import known as target_names
 from zsemu.guest.targets import target
-from zsemu.guest.unhooked_blocks import driver_blocks, string_rounds
-from zsemu.replay.replay import Replay
+from zsemu.guest.unhooked_blocks import string_rounds
+from zsemu.replay.replay import Outcome, Replay
 
 ARCHS = target_names()
 
@@ -45,19 +45,52 @@ def seen(arch: str, strategy: str) -> tuple[int, int]:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_end_of_a_phase_is_seen_and_little_else(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     phases, few = seen(arch, "swap-lazy")
-    monkeypatch.setattr(hooks, "driver_blocks", lambda image: [])
+    monkeypatch.setattr(hooks, "unhooked_blocks", lambda image: [])
     again, all_of_it = seen(arch, "swap-lazy")
     assert again == phases
     assert few < all_of_it / 3
 
 
 def test_finds_an_end_that_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = driver_blocks(image(target("aarch64"), "swap-lazy"))
-    monkeypatch.setattr(
-        hooks, "driver_blocks", lambda image: range(everything[0], everything[-1], 4)
-    )
+    one = image(target("aarch64"), "swap-lazy")
+    everything = range(one.address("zs_driver_start"), one.address("zs_driver_end"), 4)
+    monkeypatch.setattr(hooks, "unhooked_blocks", lambda image: everything)
     with pytest.raises(AssertionError):
         seen("aarch64", "swap-lazy")
+
+
+def user(arch: str, strategy: str) -> tuple[list[str], Outcome]:
+    """Return what functions of the user's access hooks saw begin or go on, and the outcome."""
+    one = image(target(arch), strategy)
+    replay = Replay(one, placed(busy_trace(300), arch))
+    entries = {one.address(name) for name in BY_SPAN}
+    parts: list[str] = []
+
+    def on_code(uc: unicorn.Uc, address: int, size: int, data: object) -> None:
+        function = one.function(address)
+        if function and (function.name in BY_SPAN or function.name == "zs_copy_by_span"):
+            parts.append(f"{function.name}" if address in entries else f"in {function.name}")
+
+    access = one.address("zs_access_start")
+    replay.observer.uc.hook_add(unicorn.UC_HOOK_CODE, on_code, begin=access, end=one.text[1])
+    outcome = replay.run()
+    assert not outcome.violation_count
+    return parts, outcome
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_access_is_seen_to_begin_and_little_else(
+    arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, outcome = user(arch, "sg")
+    monkeypatch.setattr(hooks, "unhooked_blocks", lambda image: [])
+    every, again = user(arch, "sg")
+    assert [part for part in few if part in BY_SPAN] == [part for part in every if part in BY_SPAN]
+    assert set(BY_SPAN) <= set(few)
+    assert "in zs_copy_by_span" in every
+    assert "in zs_copy_by_span" not in few
+    assert len(few) < len(every) / 3
+    assert (outcome.sums == again.sums).all()
 
 
 REP = tuple(name for name in ARCHS if target(name).string_copy)

@@ -185,6 +185,7 @@ def _sources(target: Target) -> list[Path]:
         ARCH / "boot.c",
         ARCH / "user.c",
         ARCH / "access.S",
+        ARCH / "access-by-span.S",
         *(own / name for name in ("entry.S", target.copy, "swap.S")),
     ]
 

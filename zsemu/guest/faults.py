@@ -36,9 +36,6 @@ class Mapped(Protocol):
     def in_window(self, address: int) -> bool:
         """Return whether a virtual address is in a CPU's window, or beside it."""
 
-    def given_address(self, address: int) -> int:
-        """Return the address that the user was given, if this is where it accesses it."""
-
     def describe_address(self, address: int) -> str:
         """Say in words what lies at a virtual address, which need not be mapped."""
 
@@ -61,7 +58,6 @@ def explain(uc: unicorn.Uc, memory: Mapped, pc: int) -> str:
         return NOT_MEMORY
     # What a window maps is not looked up: where something else is not mapped, it is that.
     _, access, at = min(refused, key=lambda one: one[0])
-    at = memory.given_address(at)
     return f"{access} at {at:#x}, {memory.describe_address(at)}"
 
 

@@ -20,6 +20,8 @@ ENTRIES: Final = (
     "zs_unmap_object",
 )
 """the functions that the driver calls; with each of them a phase begins"""
+BY_SPAN: Final = ("zs_access_out_by_span", "zs_access_in_by_span")
+"""the functions of the access if it is judged by its spans, when one of them begins"""
 DRIVER_PHASE: Final = len(PHASES)
 """``DRIVER``: the driver itself runs, in no phase"""
 CALLS: Final = 4
@@ -164,10 +166,10 @@ class NativeJudgement(ctypes.Structure):
     )
 
 
-class NativeView(ctypes.Structure):
-    """``struct view``: what the user's accesses are judged by, if not one by one."""
+class NativeBySpan(ctypes.Structure):
+    """``struct by_span``: what the user's accesses are judged by, if not one by one."""
 
-    _fields_ = (*_pointers("spans"), *_words("direct access_in"))
+    _fields_ = (*_words("access_out access_in"), *_pointers("spans"), *_words("direct judged"))
 
 
 class NativeTranslations(ctypes.Structure):
@@ -199,7 +201,7 @@ class NativeHooks(ctypes.Structure):
         ("blocks", NativeBlocks),
         ("rows", NativeRows),
         ("judgement", NativeJudgement),
-        ("view", NativeView),
+        ("by_span", NativeBySpan),
         ("translations", NativeTranslations),
         ("sequence", NativeSequence),
     )

@@ -20,6 +20,7 @@ from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram, BlockHits
 from zsemu.guest.fresh_pages import zeros
 from zsemu.guest.hook_structures import (
+    BY_SPAN,
     CALLS,
     DRIVER_PHASE,
     FINDING,
@@ -32,7 +33,7 @@ from zsemu.guest.memory import RAM_BASE, Memory
 from zsemu.guest.native_library import load_library
 from zsemu.guest.strategies import PROMISES
 from zsemu.guest.structures import MAX_PAGES
-from zsemu.guest.unhooked_blocks import driver_blocks, string_rounds
+from zsemu.guest.unhooked_blocks import string_rounds, unhooked_blocks
 
 SOURCES: Final = Path(__file__).parent / "native"
 """the folder of the C files; hooks.c includes the others"""
@@ -157,11 +158,9 @@ class Hooks:
         self._point(layout, "owner", owner)
         self._point(layout, "index", index)
         describe_places(layout, memory)
-        if memory.view_distance:
-            view = native.view
-            spans = memory.view_symbol("zs_view", memory.types.view)["addr"]
-            self._point(view, "spans", spans)
-            view.direct, view.access_in = memory.virtual(0), image.address("zs_access_in")
+        self._point(native.by_span, "spans", memory.by_span["addr"])
+        native.by_span.direct = memory.virtual(0)
+        native.by_span.access_out, native.by_span.access_in = map(image.address, BY_SPAN)
 
         table = native.translations
         table.window = target.window
@@ -230,19 +229,10 @@ class Hooks:
         code = unicorn.unicorn_const.UC_HOOK_CODE
         accesses = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
         image = self._memory.image
-        for address in driver_blocks(image):
+        for address in unhooked_blocks(image):
             uc.ctl_request_cache(address)
-        if not self._memory.view_distance:
-            self._add(uc, code, self._library.on_code)
-            self._add(uc, accesses, self._library.on_memory)
-            return
-        # The user's accesses are judged by their spans, when their code is entered.
-        access = image.address("zs_access_start")
-        self._add(uc, code, self._library.on_code, (0, access - 1))
-        for entry in ("zs_access_out", "zs_access_in"):
-            self._add(uc, code, self._library.on_code, (image.address(entry),) * 2)
-        last = RAM_BASE + self._memory.size - 1
-        self._add(uc, accesses, self._library.on_memory, (0, last))
+        self._add(uc, code, self._library.on_code)
+        self._add(uc, accesses, self._library.on_memory)
 
     def attach_leaf(self, uc: unicorn.Uc, address: int, size: int) -> None:
         """Serve the windows' page table as a device: a changed entry only after its invalidate.

@@ -122,7 +122,11 @@ class Image:
     @cached_property
     def _functions(self) -> list[Symbol]:
         start, end = self.text
-        bare = {"zs_text_start", "zs_text_end", "zs_driver_start", "zs_driver_end"}
+        bare = {
+            f"zs_{name}_{where}"
+            for name in ("text", "driver", "by_span")
+            for where in ("start", "end")
+        }
         inside = [
             symbol
             for symbol in self._names

@@ -101,11 +101,6 @@ class Machine:
         mask = (1 << target.word_bits) - 1
         return int(self.uc.reg_read(target.pc)) - target.exception_pc & mask
 
-    def map_view(self, distance: int) -> None:
-        """Have all RAM appear once more, so many bytes further in physical memory."""
-        memory = self.memory
-        self.uc.mem_map_ptr(RAM_BASE + distance, memory.size, UC_PROT_ALL, memory.ram.ctypes.data)
-
     def flush_tlb(self) -> None:
         """Have the next access of each page walk the page tables."""
         self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)

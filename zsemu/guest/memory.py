@@ -47,8 +47,6 @@ _ROOT: Final = 1 << 16
 """bytes of the root of the page tables, whatever the target"""
 NULL: Final = 1 << 16
 """addresses below which a pointer is taken for a null pointer with something added"""
-_VIEW_GAP: Final = 1 << 24
-"""bytes at least between the RAM and where it appears once more"""
 _MAX_WINDOW_PAGES: Final = 256
 """page-table entries of windows that one table has on every target"""
 
@@ -98,14 +96,10 @@ class Memory:
     WINDOW_PAGES: Final = 4
     """pages of window address space that each CPU has: two to map, and two that stay empty"""
 
-    def __init__(
-        self, image: Image, sizes: Sizes, page_shift: int, *, by_span: bool = False
-    ) -> None:
+    def __init__(self, image: Image, sizes: Sizes, page_shift: int) -> None:
         """Lay out the RAM for an image; ZsemuError if the target cannot hold as much.
 
-        ``page_shift`` is that of the pages that zsmalloc sees. With ``by_span``, the user accesses
-        memory at other physical addresses, where nothing is hooked, and is judged by the spans
-        that it is given: see ``struct zs_view``.
+        ``page_shift`` is that of the pages that zsmalloc sees.
         """
         self.image, self.sizes, self.target = image, sizes, image.target
         self.types = layout(image.target)
@@ -123,10 +117,8 @@ class Memory:
             raise ZsemuError(f"the trace has {sizes.cpus} CPUs; at most {fit} fit")
         self._lay_out_image()
         self._lay_out_regions()
-        self._lay_out_tables(by_span)
+        self._lay_out_tables()
         self.size = self._end
-        self.view_distance = self._lay_out_view() if by_span else 0
-        """bytes from where RAM is to where it appears once more, or 0"""
         if self.target.word_bits == 32 and self.virtual(self.size) > 1 << 32:
             raise ZsemuError(
                 f"the trace needs {self.size >> 20} MiB of memory on {self.target.name}, more than"
@@ -137,7 +129,7 @@ class Memory:
         self._load()
         self._fill_boot_info()
         self._fill_batch()
-        self._fill_view()
+        self._fill_by_span()
         self._fill_areas()
 
     def _lay_out_image(self) -> None:
@@ -172,25 +164,12 @@ class Memory:
         """bytes in use of the windows' page table"""
         self.pool = self._place(sizes.pages * 2 * page, POOL)
 
-    def _lay_out_tables(self, by_span: bool) -> None:
+    def _lay_out_tables(self) -> None:
         """Reserve what the guest makes its page tables of, without mapping it."""
         self.root = self._take(_ROOT)
         # A leaf table maps 2 MiB or more, except the ARM's: 1 MiB, in a page of its own.
-        tables = (self._end << by_span >> 20) + 64
+        tables = (self._end >> 20) + 64
         self.tables = self._take(tables << max(self.mmu_shift, 12))
-
-    def _lay_out_view(self) -> int:
-        """Map once more what the user accesses; return how far away, 0 if that does not fit."""
-        distance = (self.size + 2 * _VIEW_GAP - 1) // _VIEW_GAP * _VIEW_GAP
-        if self.target.word_bits == 32 and self.virtual(distance + self.size) > 1 << 32:
-            return 0
-        viewed = [RAM_BASE + at for at in (self.buffer, self.arena, self.pool)]
-        self._ranges += [
-            (virtual + distance, physical + distance, pages, run, skip, write, execute)
-            for virtual, physical, pages, run, skip, write, execute in self._ranges
-            if physical in viewed
-        ]
-        return distance
 
     def _take(self, size: int) -> int:
         """Return the offset of ``size`` new bytes, behind a gap that nothing maps."""
@@ -260,16 +239,14 @@ class Memory:
         batch["area"] = self.virtual(self.area)
         batch["area_stride"] = self.area_stride
 
-    def _fill_view(self) -> None:
-        """Tell the driver where the user accesses memory."""
-        view = self.view_symbol("zs_view", self.types.view)
-        if self.view_distance:
-            view["distance"] = self.view_distance
-            starts = {"buffers": self.buffer, "callers": self.arena, "pool": self.pool}
-            sizes = {start: size for start, size, _ in self._marks}
-            for name, start in starts.items():
-                view[name] = self.virtual(start)
-                view[f"{name}_size"] = sizes[start]
+    def _fill_by_span(self) -> None:
+        """Tell the driver where the user's accesses can be judged by their spans."""
+        self.by_span = self.view_symbol("zs_by_span", self.types.by_span)
+        starts = {"buffers": self.buffer, "callers": self.arena, "pool": self.pool}
+        sizes = {start: size for start, size, _ in self._marks}
+        for name, start in starts.items():
+            self.by_span[name] = self.virtual(start)
+            self.by_span[f"{name}_size"] = sizes[start]
 
     def _fill_areas(self) -> None:
         """Give every CPU its buffer and its window."""
@@ -315,11 +292,6 @@ class Memory:
         """Return whether a virtual address is in a CPU's window, or beside it."""
         pages = self.sizes.cpus * self.WINDOW_PAGES
         return 0 <= address - self.target.window < pages << self.mmu_shift
-
-    def given_address(self, address: int) -> int:
-        """Return the address that the user was given, if this is where it accesses it."""
-        given = address - self.view_distance
-        return given if 0 <= given - self.virtual(0) < self.size else address
 
     def describe_address(self, address: int) -> str:
         """Say in words what lies at a virtual address, which need not be mapped."""

@@ -52,6 +52,7 @@ class Flag(IntEnum):
 
     OPENS = 1
     CHECK = 2
+    EACH = 4
 
 
 class StopAt(IntEnum):
@@ -80,8 +81,8 @@ class Layout:
     """``struct zs_op``: the record of an operation; ``to_`` stands before its second location"""
     batch: np.dtype[np.void]
     """``struct zs_batch``: which operations the driver runs"""
-    view: np.dtype[np.void]
-    """``struct zs_view``: where the user accesses memory"""
+    by_span: np.dtype[np.void]
+    """``struct zs_by_span``: by what the user's accesses are judged, if not one by one"""
 
 
 def _struct(size: int, fields: list[_Field]) -> np.dtype[np.void]:
@@ -110,13 +111,18 @@ def _boot(word: str, range_: np.dtype[np.void]) -> np.dtype[np.void]:
     return _struct(size, [*head, ("range", (range_, MAX_RANGES), start)])
 
 
-def _view(word: str) -> np.dtype[np.void]:
+def _by_span(word: str) -> np.dtype[np.void]:
     size = np.dtype(word).itemsize
-    head = _words(word, "distance buffers buffers_size callers callers_size pool pool_size")
+    head = _words(word, "wanted buffers buffers_size callers callers_size pool pool_size")
     at = len(head) * size
     return _struct(
-        at + 4 * size,
-        [*head, ("addr", (word, 2), at), ("length", (word, 2), at + 2 * size)],
+        at + 5 * size,
+        [
+            *head,
+            ("addr", (word, 2), at),
+            ("length", (word, 2), at + 2 * size),
+            ("each", word, at + 4 * size),
+        ],
     )
 
 
@@ -182,5 +188,5 @@ def layout(target: Target) -> Layout:
         area=_only_words(word, area),
         op=_op(word, u32),
         batch=_only_words(word, batch),
-        view=_view(word),
+        by_span=_by_span(word),
     )

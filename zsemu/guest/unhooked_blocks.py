@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from zsemu.counts import CLASSES
+from zsemu.guest.hook_structures import BY_SPAN
 from zsemu.guest.image import ENTRY, KIND, STRING, Image
 from zsemu.kept import kept
 
@@ -19,20 +20,30 @@ _BRANCH = CLASSES.index("branch")
 
 
 @lru_cache(maxsize=1)
-def driver_blocks(image: Image) -> list[int]:
-    """Return the addresses in the driver at which a block may begin, ascending.
+def unhooked_blocks(image: Image) -> list[int]:
+    """Return the addresses at which a block may begin that nobody counts, ascending.
 
-    What the driver does is nobody's cost. Those addresses are left out to which a call returns:
-    hooks see by them that a phase has ended. Where an address is missing, hooks see more of the
-    driver, which costs time and changes no count.
+    Of the driver, whose work is nobody's cost, those are left out to which a call returns: hooks
+    see by them that a phase has ended. Of the access that is judged by its spans, the entries are
+    left out, where it is judged. Where an address is missing, hooks see more, which costs time and
+    changes no count.
     """
-    return _kept("driver-blocks", image, _driver_blocks)
+    return _kept("unhooked-blocks", image, _unhooked_blocks)
 
 
-def _driver_blocks(image: Image) -> list[int]:
+def _unhooked_blocks(image: Image) -> list[int]:
     driver = range(image.address("zs_driver_start"), image.address("zs_driver_end"))
+    access = range(image.address("zs_by_span_start"), image.address("zs_by_span_end"))
     begins, returns, _ = _begins(image, driver)
-    return sorted(one for one in begins - returns if one in driver and one in image.instructions)
+    found = begins - returns
+    begins, returns, _ = _begins(image, access)
+    found |= (begins | returns) - set(map(image.address, BY_SPAN))
+    # Each round of a rep-prefixed instruction is a block, and so is what follows.
+    for at in _strings(image):
+        found |= {at, image.instructions[at].code.stop}
+    # What is behind an instruction may be another's, or none.
+    own = (one for one in found if one in driver or one in access)
+    return sorted(one for one in own if one in image.instructions)
 
 
 @lru_cache(maxsize=1)
@@ -50,13 +61,19 @@ def string_rounds(image: Image) -> list[int]:
 
 def _string_rounds(image: Image) -> list[int]:
     goes_on = image.target.instructions.goes_on
-    strings = (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist()
+    strings = _strings(image)
     behind = {
         address + one.size
         for address, one in (image.instructions.items() if strings else ())
         if goes_on and goes_on.search(one.text)
     }
     return [at for at in strings if at in behind and not _may_be_entered(image, at)]
+
+
+def _strings(image: Image) -> list[int]:
+    """Return the addresses of all rep-prefixed instructions, ascending."""
+    found: list[int] = (np.flatnonzero(image.kinds & KIND == STRING) + image.text[0]).tolist()
+    return found
 
 
 def _may_be_entered(image: Image, at: int) -> bool:

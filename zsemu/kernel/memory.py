@@ -230,10 +230,6 @@ class KernelMemory:
         """Return whether an address is in a CPU's window, of which a kernel has none."""
         return False
 
-    def given_address(self, address: int) -> int:
-        """Return the address: the user accesses it where it was given."""
-        return address
-
     def describe_address(self, address: int) -> str:
         """Say in words what lies at a virtual address, which need not be mapped."""
         if address < NULL:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from zsemu.counts import COLUMNS, LINE, REGIONS, TRAFFIC
 from zsemu.guest.memory import BATCH, OTHER, POOL, ZSPAGE, Memory
-from zsemu.guest.structures import Kind
+from zsemu.guest.structures import Flag, Kind
 from zsemu.replay.batch import MODES, Batch
 from zsemu.traces.operation import Operation
 
@@ -100,7 +100,7 @@ def prepare(kinds: NDArray[np.uint64], memory: Memory) -> None:
     operation = _field(kinds, np.uint64(0), 3)
     ops = memory.view(memory.ops, memory.types.op, len(kinds))
     ops[:] = np.zeros((), ops.dtype)
-    ops["kind"], ops["mode"] = Kind.ACCESS, MODES[operation]
+    ops["kind"], ops["mode"], ops["flags"] = Kind.ACCESS, MODES[operation], Flag.EACH
     ops["zspage"] = memory.virtual(memory.zspages)
     ops["length"] = _field(kinds, _LENGTH, 17)
     caller = memory.virtual(memory.arena)

@@ -11,7 +11,6 @@ must cost the same. An access that was observed must cost what was measured for 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from zsemu.counts import COLUMNS, INSTRUCTIONS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.errors import ZsemuError
 from zsemu.guest.hook_structures import EXPECTED
-from zsemu.guest.structures import StopAt
+from zsemu.guest.structures import Flag, StopAt
 from zsemu.kept import kept
 from zsemu.replay import access_costs
 from zsemu.replay.batch import Batch
@@ -163,7 +162,8 @@ class EachLength(Observation):
         np.add.at(self._observed.T, scopes, instructions)
         access = access[observed]
         apart = access > 0
-        self._seen.append((access[apart], rows[apart, _ACCESS]))
+        seen = apart & (batch.ops["flags"][observed] & Flag.EACH > 0)
+        self._seen.append((access[seen], rows[seen, _ACCESS]))
         rows[apart, _ACCESS] = 0
         label = labels(batch, observed)
         self._costs.learn(keys[observed], batch.index[observed], scopes, label, rows)
@@ -199,7 +199,20 @@ class EachLength(Observation):
 
 
 class EachShape(EachLength):
-    """Observes an operation of every shape; the length is part of it only where it matters."""
+    """Observes an operation of every shape; the length is part of it only where it matters.
+
+    Where it does not, accesses are measured apart, and are judged by their spans. Those of samples
+    are observed, and must cost what was measured.
+    """
+
+    by_span = True
+
+    def _mark_shapes(self, batch: Batch) -> NDArray[np.int64]:
+        """Write shapes as ever, and at which operations each of the user's accesses is seen."""
+        shape = super()._mark_shapes(batch)
+        each = self.rules.matters(batch) | (batch.ops["shape"] != shape)
+        batch.ops["flags"] |= each * np.uint32(Flag.EACH)
+        return shape
 
     def prepare(self, probe: Probe) -> None:
         """Find out for which operations the length matters, as LengthProbe does."""
@@ -228,8 +241,7 @@ class EachClass(EachLength):
     def __init__(
         self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
     ) -> None:
-        # Few operations are observed, and for the others a second mapping is a cost.
-        super().__init__(replace(subject, by_span=False), listener, watch=watch)
+        super().__init__(subject, listener, watch=watch)
         self.rules.by_length[:] = False
         self.rules.by_slot = False
 

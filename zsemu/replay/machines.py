@@ -62,8 +62,8 @@ class Machines:
     ) -> None:
         """Boot both CPUs; ``watch`` is a byte of RAM whose last store is wanted, or -1.
 
-        With ``by_span``, the user's accesses are judged by the spans that a strategy gives, and
-        what is counted of them is their instructions alone.
+        With ``by_span``, the observing CPU judges the user's accesses by the spans that a strategy
+        gives, and counts nothing of them, but for operations flagged EACH.
         """
         self.image, self.placed = image, placed
         sizes = Sizes(
@@ -74,7 +74,7 @@ class Machines:
             zspages=placed.zspages,
             pages=placed.pages,
         )
-        self.memory = Memory(image, sizes, placed.page_shift, by_span=by_span)
+        self.memory = Memory(image, sizes, placed.page_shift)
         self.writer = BatchWriter(placed, self.memory)
         self.blocks = Hooks(self.memory, budget=BUDGET)
         """what the counting CPU's hook fills"""
@@ -84,10 +84,8 @@ class Machines:
         self.events.observe(zspages.owner, zspages.index, promises=promises, watch=watch)
         self.rows = self.events.rows(MAX_OPERATIONS)
         """what the operations of a batch cost that were observed, shape (n, phases, columns)"""
+        self._by_span = by_span
         self.counter, self.observer = self.boot()
-        if self.memory.view_distance:
-            for machine in dict.fromkeys((self.counter, self.observer)):
-                machine.map_view(self.memory.view_distance)
         self.events.attach_everything(self.observer.uc)
 
     def boot(self) -> tuple[Machine, Machine]:
@@ -121,6 +119,7 @@ class Machines:
         control = self.memory.batch
         control["first"], control["last"] = some
         control["stop_at"] = stop_at
+        self.memory.by_span["wanted"] = self._by_span and hooks is self.events
         fault, returned = None, False
         try:
             returned = machine.drive()

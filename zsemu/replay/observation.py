@@ -68,6 +68,8 @@ class Observation:
     """Runs batches and holds what they cost; a subclass says which operations are observed."""
 
     machines_class: ClassVar[type[Machines]] = Machines
+    by_span: ClassVar[bool] = False
+    """whether the user's accesses are judged by their spans, whatever the subject says"""
 
     def __init__(
         self, subject: Subject, listener: Listener | None = None, *, watch: int = -1
@@ -79,7 +81,7 @@ class Observation:
             subject.placed,
             promises=subject.promises,
             watch=watch,
-            by_span=subject.by_span,
+            by_span=subject.by_span or self.by_span,
         )
         self._listener = listener or Listener()
         self._listener.attach(self.machines)

@@ -32,8 +32,7 @@ void on_code(void *uc, uint64_t address, uint32_t size, void *user)
 		h->run.pc = address;
 		return;
 	}
-	/* Of the access, only its functions' first instructions come here then. */
-	if (h->view.spans && h->run.phase == ACCESS)
+	if (address == h->by_span.access_out || address == h->by_span.access_in)
 		judge_spans(h, address);
 	spend(h, uc);
 	follow_calls(h, address, size);
@@ -144,7 +143,8 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 	uint32_t *row;
 	uint8_t kind;
 
-	if (h->run.phase == DRIVER)
+	/* Where nothing is hooked, Unicorn shows what its TLB does not have. */
+	if (h->run.phase == DRIVER || h->by_span.judged)
 		return;
 	/* A store-exclusive that succeeds shows a read, too. */
 	kind = h->image.kind[h->run.pc - h->image.text];

@@ -97,11 +97,12 @@ struct driver {
 	uint64_t start, end;
 };
 
-/* What the user's accesses are judged by, if not one by one: struct zs_view. */
-struct view {
-	const uint8_t *spans;		/* its addr and length, or NULL */
+/* What the user's accesses are judged by, if not one by one. */
+struct by_span {
+	uint64_t access_out, access_in;	/* addresses of the code that makes them */
+	const uint8_t *spans;		/* addr and length of struct zs_by_span */
 	uint64_t direct;		/* virtual address of the RAM */
-	uint64_t access_in;		/* of the code that stores for the user */
+	uint64_t judged;		/* whether what runs has been */
 };
 
 /* The run of a batch: its limits, and where it is. */
@@ -195,7 +196,7 @@ struct hooks {
 	struct blocks blocks;
 	struct rows rows;
 	struct judgement judgement;
-	struct view view;
+	struct by_span by_span;
 	struct translations translations;
 	struct sequence sequence;
 };

@@ -168,22 +168,22 @@ static void judge_piece(struct hooks *h, const struct expected *e,
 }
 
 /*
- * Judge the user's access, about to begin at an address, by its spans: none of
- * its own accesses is hooked, if the driver has sent it elsewhere. Between the
- * first and the last of them nothing is translated anew.
+ * Judge the user's access, about to begin at an address, by its spans: what
+ * follows is not hooked.
  */
 static void judge_spans(struct hooks *h, uint64_t pc)
 {
 	const struct memory *m = &h->memory;
 	const struct expected *e = expected_of(h);
-	const uint8_t *spans = h->view.spans;
+	const uint8_t *spans = h->by_span.spans;
 	uint64_t word = h->image.word_bits / 8, page = 1ULL << m->page_shift;
 	uint64_t i, left, size, from = e->caller;
-	int store = pc == h->view.access_in;
+	int store = pc == h->by_span.access_in;
 
+	h->by_span.judged = 1;
 	h->run.pc = pc;
 	for (i = 0; i < 2; i++) {
-		uint64_t offset = load(spans + i * word, word) - h->view.direct;
+		uint64_t offset = load(spans + i * word, word) - h->by_span.direct;
 
 		/* A strategy may have overwritten what the driver says. */
 		left = load(spans + (2 + i) * word, word);

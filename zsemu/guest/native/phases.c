@@ -14,6 +14,7 @@ static void begin_phase(struct hooks *h, enum phase phase)
 	struct rows *rows = &h->rows;
 
 	run->phase = phase;
+	h->by_span.judged = 0;
 	run->spent = 0;
 	run->pc = 0;
 	run->depth = 0;
