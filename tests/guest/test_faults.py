@@ -10,9 +10,9 @@ from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
 from zsemu.guest.targets import names, target
-from zsemu.replay.observation import StrictTranslations
+from zsemu.replay.observation import Listener, StrictTranslations
 from zsemu.replay.replay import Replay, Trial
-from zsemu.replay.violations import FAULT, Violation
+from zsemu.replay.violations import FAULT, STRAY, Violation
 
 _MAP = "	if (!zs_spans(loc))\n		return zs_one_span(span, zs_payload(loc), loc);\n"
 _HELPER = """static __attribute__((noinline)) void helper(char *at)
@@ -23,15 +23,20 @@ _HELPER = """static __attribute__((noinline)) void helper(char *at)
 u32 zs_map_object("""
 
 
-def fault(arch: str, code: str, folder: Path, kind: type[Replay] = Trial) -> Violation:
-    """Run ``copy`` with some code in its map, for one object on CPU 0; return what stops it."""
+def planted(arch: str, code: str, folder: Path) -> Image:
+    """Return ``copy`` with some code in its map."""
     text = strategy("copy").path.read_text()
     assert text.count(_MAP) == text.count("u32 zs_map_object(") == 1
     path = folder / "planted.c"
     text = text.replace(_MAP, f"{_MAP}	{code}\n").replace("u32 zs_map_object(", _HELPER)
     path.write_text(text)
     machine, checked = target(arch), strategy(str(path))
-    image = Image(build(machine, checked), machine)
+    return Image(build(machine, checked), machine)
+
+
+def fault(arch: str, code: str, folder: Path, kind: type[Replay] = Trial) -> Violation:
+    """Run planted() for one object on CPU 0; return what stops it."""
+    image = planted(arch, code, folder)
     (found, *_) = kind(image, once.work(arch), observe=StrictTranslations).run().violations
     assert found.kind == FAULT
     return found
@@ -92,6 +97,29 @@ def test_the_chain_of_calls(arch: str, tmp_path: Path) -> None:
 def test_no_memory_at_all(arch: str, tmp_path: Path) -> None:
     code = "__builtin_trap();"
     assert fault(arch, code, tmp_path).detail == "exception that is none of memory"
+
+
+@pytest.mark.parametrize("number", ["~0UL", "~0UL / 512", "600"])
+@pytest.mark.parametrize("arch", names())
+def test_the_driver_has_lost_count(
+    arch: str, number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stray store may change what says which operation runs, to anything."""
+    code = (
+        f"extern unsigned long zs_batch[];\n	((volatile unsigned long *)zs_batch)[3] = {number};"
+    )
+    image = planted(arch, code, tmp_path)
+    stray, stop = Trial(image, once.work(arch), observe=StrictTranslations).run().violations
+    assert stray.kind == STRAY and "static data" in stray.detail
+    assert stop.kind == FAULT and "of its batch is overwritten" in stop.detail
+    assert stop.operation == stray.operation
+    # And where nobody observes it, as if all shapes were known.
+    monkeypatch.setattr(Listener, "samples", 0)
+    replay = Replay(image, once.work(arch))
+    memory = replay.machines.memory
+    memory.ram[memory.known : memory.known + 100] = 1
+    (found,) = replay.run().violations
+    assert (found.kind, found.detail, found.operation) == (stop.kind, stop.detail, stop.operation)
 
 
 def test_a_replay_by_shape_tells_the_same(tmp_path: Path) -> None:

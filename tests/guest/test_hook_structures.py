@@ -136,7 +136,7 @@ def test_constants(native: dwarf.Types) -> None:
     assert [getattr(image, name.upper()) for name in kinds] == list(range(len(kinds)))
     assert native.enums["reason"] == {
         name: getattr(hook_structures, name)
-        for name in ("TOO_LONG", "TOO_MANY_BLOCKS", "TOO_MUCH_MEMORY")
+        for name in ("TOO_LONG", "TOO_MANY_BLOCKS", "TOO_MUCH_MEMORY", "NO_OPERATION")
     }
     what = dict(native.enums["what"])
     assert what.pop("WHATS") == hook_structures.NR_WHATS == len(what)

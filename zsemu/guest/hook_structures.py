@@ -32,7 +32,7 @@ MAX_FINDINGS: Final = 20
 STRAY, STRAY_LOAD, MISALIGNED, STALE, PROMISE = range(5)
 """what a finding is about; PROMISE + i is that strategies.PROMISES[i] is broken"""
 NR_WHATS: Final = PROMISE + len(PROMISES)
-TOO_LONG, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY = range(1, 4)
+TOO_LONG, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, NO_OPERATION = range(1, 5)
 """why a run was stopped"""
 
 EXPECTED: Final = np.dtype(
@@ -117,7 +117,7 @@ class NativeRun(ctypes.Structure):
         *_pointers("current phases"),
         *_words("phases_stride"),
         *_pointers("said expected"),
-        *_words("budget"),
+        *_words("operations budget"),
         *_pointers("stop"),
         *_words("stopped phase operation pc spent behind depth"),
         ("call", _u64 * CALLS),

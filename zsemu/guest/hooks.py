@@ -123,6 +123,7 @@ class Hooks:
         None of them has begun.
         """
         self._point(self._native.run, "expected", expected)
+        self._native.run.operations = len(expected)
         self._native.run.phase = DRIVER_PHASE
         self._phases[: len(expected)] = 0
 
@@ -278,8 +279,13 @@ class Hooks:
 
     @property
     def stopped(self) -> int:
-        """Why the run was stopped: TOO_LONG, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, or 0."""
+        """Why the run was stopped: one of enum reason, or 0."""
         return int(self._native.run.stopped)
+
+    @property
+    def operation(self) -> int:
+        """The operation of the batch of which a phase began last."""
+        return int(self._native.run.operation)
 
     @property
     def phase(self) -> str:

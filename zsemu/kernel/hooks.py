@@ -42,7 +42,7 @@ class _Counts(ctypes.Structure):
         *((name, _pointer) for name in ("owner", "kind", "class")),
         ("word_bits", _u64),
         *((name, _pointer) for name in ("current", "scope")),
-        ("budget", _u64),
+        *((name, _u64) for name in ("operations", "budget")),
         ("stop", _pointer),
         *((name, _u64) for name in ("phase", "spent", "exhausted", "operation", "pc", "epoch")),
         ("signature", _pointer),
@@ -113,6 +113,11 @@ class Hooks:
         """Let a pointer of ``struct counts`` point at an array."""
         self._kept[field] = array
         setattr(self.raw, field, array.ctypes.data)
+
+    def expect(self, scope: NDArray[np.uint8]) -> None:
+        """Say to which scope each operation of a batch belongs, shape (operations,)."""
+        self.point("scope", scope)
+        self.raw.operations = len(scope)
 
     def observe(self, operations: int) -> NDArray[np.uint32]:
         """Prepare for attach_everything(); return the rows (operations, phases, kinds, columns)."""

@@ -170,7 +170,7 @@ class KernelRun:
         memory.state["logged"] = 0
         self.signature[:] = 0
         for hooks in (self.fast_hooks, self.slow_hooks):
-            hooks.point("scope", scope)
+            hooks.expect(scope)
         if self.profiled is not None:
             self.slow_hooks.point("weight", np.isin(scope, self.profiled).astype(np.uint64))
         done = np.zeros(len(batch), np.uint8)

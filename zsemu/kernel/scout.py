@@ -33,7 +33,7 @@ class Scout:
         self._hooks.attach_blocks(self._machine.uc)
         self._machine.uc.ctl_flush_tb()
         self._signature = np.zeros(sizes.operations, np.uint64)
-        self._hooks.point("scope", np.full(sizes.operations, counts.UNCOUNTED, np.uint8))
+        self._hooks.expect(np.full(sizes.operations, counts.UNCOUNTED, np.uint8))
         self._hooks.point("signature", self._signature)
         self._ops = memory.view(memory.ops, memory.types.op, sizes.operations)
         self._stopped = False

@@ -218,6 +218,7 @@ class TwoCpus(Generic[M]):
         self._point("owner", owner, native.memory)
         self._point("index", index, native.memory)
         self._point("expected", expected)
+        native.operations = len(expected)
         if not native.stored:
             self._point("stored", np.zeros(MAX_PAGES << memory.page_shift, np.uint8))
 

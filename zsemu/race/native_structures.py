@@ -102,6 +102,7 @@ class NativeRace(ctypes.Structure):
         ("entry_first", _u64 * 2),
         ("entry_end", _u64 * 2),
         *_pointers("expected"),
+        *_words("operations"),
         ("current", _u64 * 2),
         ("outside", _pointer * 2),
         ("max_outside", _u64 * 2),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
 from zsemu.guest.faults import explain
-from zsemu.guest.hook_structures import TOO_MANY_BLOCKS, TOO_MUCH_MEMORY
+from zsemu.guest.hook_structures import NO_OPERATION, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY
 from zsemu.guest.hooks import Hooks, Place
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
@@ -129,12 +129,18 @@ class Machines:
         refused = at < len(batch.index) and batch.ops["error"][at]
         if returned and not hooks.stopped and not refused:
             return at
+        if at >= len(batch.index):
+            # The guest may have overwritten what says which one runs.
+            at = hooks.operation
         place = self._place(machine, fault) if hooks is self.events else None
         if fault:
             detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
             raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped == TOO_MANY_BLOCKS:
             raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
+        if hooks.stopped == NO_OPERATION:
+            detail = "what the driver keeps of its batch is overwritten"
+            raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped:
             greedy = hooks.stopped == TOO_MUCH_MEMORY
             what = "touches more memory than any object has" if greedy else "does not return"

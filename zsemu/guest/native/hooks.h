@@ -62,7 +62,7 @@ enum kind { PLAIN, STRING, STORE_EXCLUSIVE, BLOCK_ZERO, TLB };
 #define KIND		0x3f
 
 /* Why a run was stopped: hooks.run.stopped. */
-enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY };
+enum reason { TOO_LONG = 1, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY, NO_OPERATION };
 
 #define SCOPES		8	/* columns of the block histogram */
 #define PROFILE		(BYTES_STORED + 1)	/* the first columns of a row */
@@ -113,7 +113,8 @@ struct run {
 	const uint8_t *phases;
 	uint64_t phases_stride;
 	const uint32_t *said;
-	const struct expected *expected;	/* by operation */
+	const struct expected *expected;	/* by operation ... */
+	uint64_t operations;		/* ... of this batch */
 	uint64_t budget;		/* of blocks or instructions, a phase */
 	int (*stop)(void *uc);
 	uint64_t stopped;		/* one of enum reason, or 0 */

@@ -8,6 +8,12 @@ static uint64_t current_operation(const struct hooks *h)
 	return *(const volatile uint32_t *)h->run.current;
 }
 
+static __attribute__((noinline, cold)) void stop(struct hooks *h, void *uc, enum reason reason)
+{
+	h->run.stopped = reason;
+	h->run.stop(uc);
+}
+
 static void begin_phase(struct hooks *h, enum phase phase)
 {
 	struct run *run = &h->run;
@@ -66,6 +72,7 @@ static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 	const struct driver *d = &h->driver;
 	struct run *run = &h->run;
 	int driver = address - d->start < d->end - d->start;
+	uint64_t operation;
 
 	if (run->phase != DRIVER) {
 		if (!driver && lasts(h))
@@ -74,7 +81,14 @@ static enum phase follow(struct hooks *h, void *uc, uint64_t address)
 	}
 	if (driver)
 		return DRIVER;
-	run->operation = current_operation(h);
+	operation = current_operation(h);
+	/* Then it is no longer the driver who says it. */
+	if (operation >= run->operations) {
+		if (!run->stopped)
+			stop(h, uc, NO_OPERATION);
+		return DRIVER;
+	}
+	run->operation = operation;
 	run->said = (const uint32_t *)(run->phases +
 				       run->operation * run->phases_stride);
 	/* What a strategy may have stored there by mistake is no phase, either. */
@@ -109,12 +123,6 @@ static void follow_calls(struct hooks *h, uint64_t address, uint32_t size)
 		}
 	}
 	run->behind = address + size;
-}
-
-static __attribute__((noinline, cold)) void stop(struct hooks *h, void *uc, enum reason reason)
-{
-	h->run.stopped = reason;
-	h->run.stop(uc);
 }
 
 static void spend(struct hooks *h, void *uc)

@@ -71,7 +71,8 @@ struct counts {
 	/* the run */
 	uint64_t word_bits;
 	const void *current;		/* the guest's own word, in RAM */
-	const uint8_t *scope;		/* by operation */
+	const uint8_t *scope;		/* by operation, ... */
+	uint64_t operations;		/* ... of which there are so many */
 	uint64_t budget;		/* blocks or instructions a phase may take */
 	int (*stop)(void *uc);
 	/* what happened last */
@@ -114,6 +115,7 @@ static void store(void *at, uint64_t bits, uint64_t value)
  */
 static int follow(struct counts *c, uint64_t address)
 {
+	uint64_t operation;
 	int i;
 
 	if (address - c->driver < c->driver_end - c->driver) {
@@ -127,7 +129,10 @@ static int follow(struct counts *c, uint64_t address)
 		if (address != c->entry[i])
 			continue;
 		c->phase = c->phase_of[i];
-		c->operation = load(c->current, c->word_bits);
+		operation = load(c->current, c->word_bits);
+		/* A stray store may have changed it. */
+		if (operation < c->operations)
+			c->operation = operation;
 		c->blocks.cell = c->phase * SCOPES + c->scope[c->operation];
 		c->spent = c->pc = c->behind = 0;
 		c->epoch++;

@@ -117,7 +117,10 @@ static void begin_phase(struct race *r, struct cpu *c, enum phase phase)
 	memcpy(&operation, r->memory.ram + r->current[c->number],
 	       r->word_bits / 8);
 	c->phase = phase;
-	c->operation = operation;
+	/* A stray store may have changed it. */
+	if (operation < r->operations)
+		c->operation = operation;
+	operation = c->operation;
 	/* What map has loaded, unmap may store. */
 	if (phase > MAP && c->outside_of == operation + 1)
 		return;

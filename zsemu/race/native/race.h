@@ -131,6 +131,7 @@ struct race {
 	uint64_t entry_end[2];		/* ... up to these; see on_entry() */
 	/* by what accesses are judged: by operation; or NULL, if none is */
 	const struct expected *expected;
+	uint64_t operations;
 	uint64_t current[2];	/* the word that says which a CPU is in */
 	struct outside *outside[2];
 	uint64_t max_outside[2];
