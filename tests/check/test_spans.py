@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A Trial judges the user's accesses by their spans; a Replay sees each of them.
+"""A Trial judges the user's accesses by their spans, as a Replay does of most; or it sees each.
 
-Both must find the same wherever a strategy sends the user.
+All must find the same wherever a strategy sends the user.
 """
 
 import pytest
@@ -14,7 +14,8 @@ from zsemu.guest.targets import names as target_names
 from zsemu.guest.targets import target
 from zsemu.paths import ARCH
 from zsemu.replay import violations
-from zsemu.replay.observation import StrictTranslations
+from zsemu.replay.by_shape import EachShape
+from zsemu.replay.observation import Listener, Observation, StrictTranslations
 from zsemu.replay.replay import Replay, Trial
 from zsemu.replay.violations import Violation
 
@@ -42,20 +43,41 @@ SENT = {
 }
 
 
+ONE = {
+    where: SENT[where]
+    for where in (
+        "another CPU's buffer",
+        "behind the caller's buffer",
+        "a descriptor",
+        "another CPU's entries",
+    )
+}
+"""where the only span of an object is"""
+
+
 def source() -> str:
-    """Return ``sg``, whose second span is where ``sent`` says, one of SENT."""
-    text = (ARCH / "strategies" / "sg.c").read_text()
+    """Return ``sg``, whose spans are where ``sent`` says: from 1 on SENT, from 100 on ONE."""
+
+    def switch(first: int, span: int, places: dict[str, tuple[str, str]]) -> str:
+        cases_ = "".join(
+            f"	case {number}:\n		span[{span}].addr = {address};\n		break;\n"
+            for number, (address, _) in enumerate(places.values(), first)
+        )
+        return f"	switch (sent) {{\n{cases_}	}}\n"
+
     right = "	span[1].addr = zs_page_address(loc->zspage, loc->page + 1);"
-    assert text.count(right) == 1
-    cases_ = "".join(
-        f"	case {number}:\n		span[1].addr = {address};\n		break;\n"
-        for number, (address, _) in enumerate(SENT.values())
-    )
-    second = "	char *second = zs_page_address(loc->zspage, loc->page + 1);\n"
-    wrong = f"{second}	switch (sent) {{\n{cases_}	}}"
-    return text.replace(right, wrong).replace(
-        '#include "zs.h"', '#include "zs.h"\n\nvolatile unsigned long sent;'
-    )
+    second = f"	char *second;\n\n{right}\n	second = span[1].addr;\n"
+    one = "		return zs_one_span(span, zs_payload(loc), loc);"
+    wrong = {
+        right: second + switch(1, 1, SENT),
+        one: f"{{\n{one.replace('return ', '')}\n{switch(100, 0, ONE)}		return 1;\n	}}",
+        '#include "zs.h"': '#include "zs.h"\n\nvolatile unsigned long sent;',
+    }
+    text = (ARCH / "strategies" / "sg.c").read_text()
+    for old, new in wrong.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
 
 
 @pytest.fixture(scope="module", params=target_names())
@@ -67,24 +89,50 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Image(build(machine, strategy(str(file))), machine)
 
 
-def violations_of(kind: type[Replay], image: Image, number: int) -> list[Violation]:
-    """Return what a kind of replay finds if users are sent to one of SENT."""
-    work = cases.between.work(image.target.name)
-    replay = kind(image, work, observe=StrictTranslations)
+KINDS: tuple[tuple[type[Replay], type[Observation]], ...] = (
+    (Replay, StrictTranslations),  # sees each access, and the others should find the same
+    (Trial, StrictTranslations),
+    (Replay, EachShape),
+)
+
+
+def violations_of(
+    kind: tuple[type[Replay], type[Observation]], image: Image, number: int
+) -> list[Violation]:
+    """Return what one of KINDS finds if users are sent where a number of ``sent`` says."""
+    which, observe = kind
+    replay = which(image, cases.between.work(image.target.name), observe=observe)
     memory = replay.machines.memory
     memory.view_symbol("sent", memory.types.word)[0] = number
     return replay.run().violations
 
 
+@pytest.mark.parametrize("where", ONE)
+def test_user_of_one_span_is_sent_elsewhere(
+    image: Image, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Listener, "samples", 0)
+    number = 100 + list(ONE).index(where)
+    each, *by_span = (violations_of(kind, image, number)[0] for kind in KINDS)
+    assert [(one.operation, one.kind, one.detail, one.found) for one in by_span] == [
+        (each.operation, each.kind, each.detail, each.found)
+    ] * 2
+    assert each.kind == ONE[where][1]
+    # What the driver does not know by its address is looked at, access by access.
+    known = where in ("another CPU's buffer", "behind the caller's buffer")
+    assert all(("by_span" in one.pc) == known for one in by_span)
+    assert "by_span" not in each.pc
+
+
 @pytest.mark.parametrize("where", SENT)
 def test_user_is_sent_elsewhere(image: Image, where: str) -> None:
     """The first operation in which something is wrong: what comes after it may be chaos."""
-    number, (_, finds) = list(SENT).index(where), SENT[where]
-    found = [violations_of(kind, image, number) for kind in (Trial, Replay)]
-    first = found[1][0].operation
-    by_span, each = (
+    number, (_, finds) = 1 + list(SENT).index(where), SENT[where]
+    found = [violations_of(kind, image, number) for kind in KINDS]
+    first = found[0][0].operation
+    each, *by_span = (
         [(one.kind, one.detail, one.found) for one in some if one.operation == first]
         for some in found
     )
-    assert by_span == each
+    assert by_span == [each, each]
     assert finds in {kind for kind, *_ in each}
