@@ -54,6 +54,21 @@ _FIRST_INCLUDE = '#include "zs.h"\n'
 _LAST_UNLOCK = "	unlock(loc);\n}\n"
 
 RACES: Final = (
+    # What says which operation a CPU is in, overwritten.
+    Planted(
+        "lost-count",
+        "copy",
+        (
+            (
+                "	if (!zs_spans(loc))\n		return zs_one_span",
+                "	extern unsigned long *zs_next_batch;\n\n"
+                "	((volatile unsigned long *)zs_next_batch)[3] = ~0UL / 512;\n"
+                "	if (!zs_spans(loc))\n		return zs_one_span",
+            ),
+        ),
+        _STRAY,
+        alone=True,
+    ),
     # A buffer that two CPUs share, in different ways.
     Planted(
         "buffer-of-cpu-0",
