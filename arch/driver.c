@@ -42,14 +42,15 @@ static __driver void settle(struct zs_area *area, struct zs_location *loc)
 /* As init_zspage(): every slot's first word links to the next, tag bit clear. */
 static __driver void open_zspage(struct zspage *zspage)
 {
-	unsigned long offset = 0;
+	/* What a stray store has left there must not make it endless. */
+	unsigned long offset = 0, size = zspage->class_size ?: PAGE_SIZE;
 	u32 page = 0, slot = 0;
 
 	for (; page < zspage->nr_pages; offset -= PAGE_SIZE, page++) {
 		char *address = zs_page_address(zspage, page);
 
 		zspage->word[page] = 0;
-		for (; offset < PAGE_SIZE; offset += zspage->class_size)
+		for (; offset < PAGE_SIZE; offset += size)
 			*(unsigned long *)(address + offset) = slot++ << 1;
 	}
 }
@@ -330,14 +331,16 @@ static __part_of_driver u32 state_of(const struct zs_location *loc)
 static __driver u32 *find_state(const struct zs_batch *batch,
 				const struct zs_op *op)
 {
-	unsigned long i;
+	unsigned long i, first = op->shape * 31 + op->state;
+	u32 *pair;
 
-	for (i = op->shape * 31 + op->state;; i++) {
-		u32 *pair = batch->known_state + (i & batch->known_mask) * 2;
-
+	/* One place is free: were the mask overwritten, this would not end. */
+	for (i = 0; i <= batch->known_mask; i++) {
+		pair = batch->known_state + (first + i & batch->known_mask) * 2;
 		if (!pair[1] || (pair[0] == op->shape && pair[1] == op->state))
-			return pair;
+			break;
 	}
+	return pair;
 }
 
 static __part_of_driver u32 is_known(const struct zs_batch *batch,

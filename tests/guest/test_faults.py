@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from faulty.cases import once
 
+from zsemu.guest import watchdog
 from zsemu.guest.compiler import build
 from zsemu.guest.image import Image
 from zsemu.guest.strategies import strategy
@@ -23,12 +24,14 @@ _HELPER = """static __attribute__((noinline)) void helper(char *at)
 u32 zs_map_object("""
 
 
-def planted(arch: str, code: str, folder: Path) -> Image:
-    """Return ``copy`` with some code in its map."""
+def planted(arch: str, code: str, folder: Path, first: str = "") -> Image:
+    """Return ``copy`` with some code in its map, and ``first`` before its functions."""
     text = strategy("copy").path.read_text()
     assert text.count(_MAP) == text.count("u32 zs_map_object(") == 1
     path = folder / "planted.c"
-    text = text.replace(_MAP, f"{_MAP}	{code}\n").replace("u32 zs_map_object(", _HELPER)
+    text = text.replace(_MAP, f"{_MAP}	{code}\n").replace(
+        "u32 zs_map_object(", f"{first}\n{_HELPER}"
+    )
     path.write_text(text)
     machine, checked = target(arch), strategy(str(path))
     return Image(build(machine, checked), machine)
@@ -120,6 +123,25 @@ def test_the_driver_has_lost_count(
     memory.ram[memory.known : memory.known + 100] = 1
     (found,) = replay.run().violations
     assert (found.kind, found.detail, found.operation) == (stop.kind, stop.detail, stop.operation)
+
+
+@pytest.mark.parametrize("value", [0, 9, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("arch", names())
+def test_whatever_a_stray_store_changes(
+    arch: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the driver keeps, word by word: the run ends, and something is found wrong."""
+    monkeypatch.setattr(watchdog, "PATIENCE", 0.2)
+    monkeypatch.setattr(watchdog, "POLL", 0.05)
+    code = f"if (mode == ZS_MM_WO)\n		*(volatile u32 *)stray = {value}U;"
+    image = planted(arch, code, tmp_path, "extern struct zs_batch *zs_next_batch;\nchar *stray;")
+    for name, words in (("zs_batch", 11), ("zs_next_batch", 1), ("zs_by_span", 12)):
+        for at in range(words):
+            replay = Trial(image, once.work(arch))
+            memory = replay.machines.memory
+            stray = memory.view_symbol("stray", memory.types.word)
+            stray[0] = image.address(name) + at * memory.target.word
+            assert replay.run().violation_count, (name, at)
 
 
 def test_a_replay_by_shape_tells_the_same(tmp_path: Path) -> None:

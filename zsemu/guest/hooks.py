@@ -123,8 +123,8 @@ class Hooks:
         None of them has begun.
         """
         self._point(self._native.run, "expected", expected)
-        self._native.run.operations = len(expected)
-        self._native.run.phase = DRIVER_PHASE
+        run = self._native.run
+        run.operations, run.operation, run.phase = len(expected), 0, DRIVER_PHASE
         self._phases[: len(expected)] = 0
 
     def weigh(self, weights: NDArray[np.uint64]) -> None:
@@ -289,8 +289,8 @@ class Hooks:
 
     @property
     def phase(self) -> str:
-        """The phase that is running, one of counts.PHASES."""
-        return PHASES[self._native.run.phase]
+        """What is running: one of counts.PHASES, or the driver."""
+        return "the driver" if self.in_driver else PHASES[self._native.run.phase]
 
     @property
     def in_driver(self) -> bool:

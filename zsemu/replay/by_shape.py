@@ -51,6 +51,8 @@ class EachLength(Observation):
         """accesses observed with operations: keys, shape (n,), and rows, shape (n, columns)"""
         self._observed = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
         """instructions of the operations that were observed"""
+        self._crowded = False
+        """whether the driver knew more states than half of those that there is room for"""
 
     def prepare(self, probe: Probe) -> None:
         """Find out what a shape depends on, before the trace is replayed."""
@@ -74,9 +76,8 @@ class EachLength(Observation):
         while (at := machines.count(batch, at, StopAt.NEW)) < n:
             first, at = at, machines.observe(batch, at, StopAt.KNOWN)
             counted[first:at] = False
-        sizes = machines.memory.sizes
-        if int(machines.memory.batch["nr_known"][0]) > sizes.states // 2:
-            raise ZsemuError("the strategy has more states than there is room for")
+        states = int(machines.memory.batch["nr_known"][0])
+        self._crowded |= states > machines.memory.sizes.states // 2
         keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
         access = self._accesses(batch)
         observed = np.flatnonzero(~counted)
@@ -91,7 +92,12 @@ class EachLength(Observation):
         self.machines.count(batch, 0, StopAt.NEVER)
 
     def finish(self) -> bool:
-        """Sum up shapes and accesses, and say whether observations and block hits agree."""
+        """Sum up shapes and accesses, and say whether observations and block hits agree.
+
+        ZsemuError if there were too many states to tell all shapes apart.
+        """
+        if self._crowded:
+            raise ZsemuError("the strategy has more states than there is room for")
         measured = self.measure_accesses(access_costs.kinds(self._costs.accesses()))
         counted = np.zeros((len(PHASES), SCOPE_COLUMNS), np.int64)
         for part in self._costs.parts(measured.cost):

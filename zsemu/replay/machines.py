@@ -20,6 +20,7 @@ from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.memory import Memory, Sizes
 from zsemu.guest.structures import StopAt
+from zsemu.guest.watchdog import Watch
 from zsemu.replay import violations
 from zsemu.replay.batch import Batch, BatchWriter
 from zsemu.replay.placed_trace import MAX_ARENA, MAX_OPERATIONS, PlacedStream, PlacedTrace
@@ -121,10 +122,12 @@ class Machines:
         control["stop_at"] = stop_at
         self.memory.by_span["wanted"] = self._by_span and hooks is self.events
         fault, returned = None, False
+        watch = Watch(machine.uc, control["current"])
         try:
             returned = machine.drive()
         except Fault as found:
             fault = found
+        stuck = watch.end()
         at = int(control["current"][0])
         refused = at < len(batch.index) and batch.ops["error"][at]
         if returned and not hooks.stopped and not refused:
@@ -145,6 +148,9 @@ class Machines:
             greedy = hooks.stopped == TOO_MUCH_MEMORY
             what = "touches more memory than any object has" if greedy else "does not return"
             raise Stopped(at, violations.ENDLESS, f"{hooks.phase} {what}", place)
+        if stuck:
+            detail = "the driver does not return, since what it keeps is overwritten"
+            raise Stopped(at, violations.ENDLESS, detail, Place(machine.pc) if place else None)
         if not returned:
             detail = f"{hooks.phase} waits for an interrupt, and none comes"
             raise Stopped(at, violations.HALTS, detail, place)
