@@ -3,9 +3,10 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 from unittest.mock import patch
 
 import numpy as np
@@ -19,16 +20,20 @@ from unicorn.unicorn_const import (
 )
 
 from zsemu.counts import PHASES, REGIONS
+from zsemu.guest.alternation import Alternation
 from zsemu.guest.hook_structures import ENTRIES, EXPECTED
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Machine
 from zsemu.guest.memory import BATCH, RAM_BASE, STATE, ZSPAGE
-from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS, StopAt
+from zsemu.guest.structures import ZSPAGE_SIZE, ZSPAGE_WORDS
 from zsemu.replay.batch import Batch
 from zsemu.replay.machines import Machines
 from zsemu.replay.observation import Observation, Subject
 from zsemu.replay.placed_trace import PlacedStream, PlacedTrace
 from zsemu.replay.replay import Replay
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _DRIVER = "driver"
 
@@ -43,16 +48,22 @@ class Clock:
 @contextmanager
 def emulation() -> Iterator[Clock]:
     """Measure the CPU time in which machines are driven, all together."""
-    clock, drive = Clock(), Machine.drive
+    clock = Clock()
 
-    def timed(machine: Machine) -> bool:
-        start = time.process_time()
-        try:
-            return drive(machine)
-        finally:
-            clock.seconds += time.process_time() - start
+    def timed(function: Callable[P, R]) -> Callable[P, R]:
+        def run(*arguments: P.args, **named: P.kwargs) -> R:
+            start = time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                clock.seconds += time.process_time() - start
 
-    with patch.object(Machine, "drive", timed):
+        return run
+
+    with (
+        patch.object(Machine, "drive", timed(Machine.drive)),
+        patch.object(Alternation, "run", timed(Alternation.run)),
+    ):
         yield clock
 
 
@@ -70,7 +81,7 @@ class _Nothing(Observation):
     operations = 0
 
     def run(self, batch: Batch) -> None:
-        self.operations += self.machines.count(batch, 0, StopAt.NEVER)
+        self.operations += self.machines.count(batch)
 
     def read_back(self, batch: Batch) -> None:
         self.run(batch)
@@ -100,7 +111,7 @@ class _Blocks(_Nothing):
     def run(self, batch: Batch) -> None:
         if not self.runs:
             # What the driver takes without any operation.
-            self.machines.count(batch, len(batch.index), StopAt.NEVER)
+            self.machines.count(batch, len(batch.index))
             self.runs, self.idle = 1, self.total()
         self.runs += 1
         super().run(batch)

@@ -11,6 +11,7 @@ import pytest
 from zsemu import counts
 from zsemu.counts import TLB_KINDS
 from zsemu.guest import hook_structures, hooks, image, structures
+from zsemu.guest.alternation import NativeAlternation
 from zsemu.guest.hook_structures import NativeHooks
 from zsemu.guest.strategies import PROMISES
 
@@ -52,10 +53,11 @@ def differences(types: dwarf.Types) -> set[str]:
     ]:
         if types.structs[struct] != dwarf.members(dtype) or types.sizes[struct] != dtype.itemsize:
             found.add(struct)
-    ours, theirs = dwarf.fields(NativeHooks), types.structs["hooks"]
-    found |= {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
-    if types.sizes["hooks"] != ctypes.sizeof(NativeHooks):
-        found.add("sizeof hooks")
+    for name, struct in (("hooks", NativeHooks), ("alternation", NativeAlternation)):
+        ours, theirs = dwarf.fields(struct), types.structs[name]
+        found |= {one for one in ours.keys() | theirs.keys() if ours.get(one) != theirs.get(one)}
+        if types.sizes[name] != ctypes.sizeof(struct):
+            found.add(f"sizeof {name}")
     return found
 
 
@@ -73,6 +75,11 @@ def test_structures(native: dwarf.Types) -> None:
             {"image.text", "image.text_size"},
         ),
         ("uint64_t low, high;", "uint64_t high, low;", {"expected"}),
+        (
+            "void *first, *last, *current, *stop_at;",
+            "void *first, *last, *stop_at, *current;",
+            {"current", "stop_at"},
+        ),
     ],
 )
 def test_finds_planted_difference(

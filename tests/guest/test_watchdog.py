@@ -34,7 +34,7 @@ def endless() -> unicorn.Uc:
 
 def test_stuck() -> None:
     uc = endless()
-    watch = watchdog.Watch(uc, np.zeros(1, np.uint64))
+    watch = watchdog.Watch([uc], np.zeros(1, np.uint64))
     uc.emu_start(0, 1024)
     assert watch.end()
 
@@ -42,7 +42,7 @@ def test_stuck() -> None:
 def test_gets_on() -> None:
     """An operation every 0.1 s, for a second."""
     uc, progress = endless(), np.zeros(1, np.uint64)
-    watch = watchdog.Watch(uc, progress)
+    watch = watchdog.Watch([uc], progress)
 
     def operations() -> None:
         for _ in range(10):

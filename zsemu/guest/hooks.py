@@ -283,6 +283,12 @@ class Hooks:
         return int(self._native.run.stopped)
 
     @property
+    def stopped_at(self) -> int:
+        """The address of the word that is ``stopped``, for native code."""
+        run = self._native.run
+        return ctypes.addressof(run) + int(type(run).stopped.offset)
+
+    @property
     def operation(self) -> int:
         """The operation of the batch of which a phase began last."""
         return int(self._native.run.operation)

@@ -76,11 +76,15 @@ class Machine:
             self.uc.mem_map_ptr(end, leaf.size, UC_PROT_ALL, leaf.ctypes.data)
         for register in target.coprocessor:
             self.uc.reg_write(_coprocessor(target.unicorn_arch), register)
-        self._stop = memory.image.address("zs_stop")
-        self._driver = memory.image.address("zs_start_driver")
-        self._table = memory.ram[memory.window_leaf :][: memory.window_entries]
+        self.run_from = memory.image.address("zs_start_driver")
+        """the address at which the guest is entered for a batch"""
+        self.run_to = memory.image.address("zs_stop")
+        """the address at which every run ends"""
+        self.table = memory.ram[memory.window_leaf :][: memory.window_entries]
+        """the windows' page table, in place, shape (bytes in use,)"""
         self._run(memory.image.address("zs_start_boot"))
-        self._last_entries = self._entries()
+        self.entries = self.table.copy()
+        """the same as this CPU saw it last"""
 
     def drive(self) -> bool:
         """Run ``zs_driver`` over the batch in memory; return whether it returned.
@@ -88,11 +92,11 @@ class Machine:
         It does not if a hook stops the CPU, or an instruction such as x86's ``hlt``. Fault if the
         guest cannot go on.
         """
-        if self._entries() != self._last_entries:
+        if self.table.tobytes() != self.entries.tobytes():
             self.flush_tlb()
-        self._run(self._driver)
-        self._last_entries = self._entries()
-        return bool(self.uc.reg_read(self.memory.target.pc) == self._stop)
+        self._run(self.run_from)
+        self.entries[:] = self.table
+        return bool(self.uc.reg_read(self.memory.target.pc) == self.run_to)
 
     @property
     def pc(self) -> int:
@@ -105,17 +109,13 @@ class Machine:
         """Have the next access of each page walk the page tables."""
         self.uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
 
-    def _entries(self) -> bytes:
-        """Return the windows' page table."""
-        return self._table.tobytes()
-
     def _map(self, start: int, end: int) -> None:
         address = self.memory.ram.ctypes.data + start
         self.uc.mem_map_ptr(RAM_BASE + start, end - start, UC_PROT_ALL, address)
 
     def _run(self, start: int) -> None:
         try:
-            self.uc.emu_start(start, self._stop)
+            self.uc.emu_start(start, self.run_to)
         except unicorn.UcError as error:
             raise Fault(str(error)) from error
 

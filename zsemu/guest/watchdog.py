@@ -8,6 +8,7 @@ it keeps in memory.
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -21,29 +22,30 @@ PATIENCE: Final = 10.0
 
 
 class Watch:
-    """One run of a CPU that is being watched."""
+    """A run of CPUs, one at a time, that is being watched."""
 
-    def __init__(self, uc: unicorn.Uc, progress: NDArray[np.unsignedinteger]) -> None:
-        """Watch a CPU from now on; ``progress`` changes with each operation, shape (1,)."""
-        self._uc, self._progress = uc, progress
+    def __init__(self, cpus: Sequence[unicorn.Uc], progress: NDArray[np.unsignedinteger]) -> None:
+        """Watch CPUs from now on; ``progress`` changes with each operation, shape (1,)."""
+        self._cpus, self._progress = cpus, progress
         self._seen, self._since = -1, 0.0
         self._stopped = False
         _start()
         _watches.add(self)
 
     def end(self) -> bool:
-        """End it, and say whether the CPU was stopped."""
+        """End it, and say whether the CPUs were stopped."""
         _watches.discard(self)
         return self._stopped
 
     def look(self) -> None:
-        """Stop the CPU if it has been with one operation for too long."""
+        """Stop the CPUs if they have been with one operation for too long."""
         now, seconds = int(self._progress[0]), time.process_time()
         if now != self._seen:
             self._seen, self._since = now, seconds
         elif seconds - self._since > PATIENCE:
             self._stopped = True
-            self._uc.emu_stop()
+            for uc in self._cpus:
+                uc.emu_stop()
 
 
 _watches: set[Watch] = set()

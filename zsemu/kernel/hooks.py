@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from unicorn.unicorn_py3.unicorn import uclib
 
 from zsemu.counts import PROFILE, SCOPE_COLUMNS
-from zsemu.errors import ZsemuError
 from zsemu.guest.block_histogram import BlockHistogram
 from zsemu.guest.hook_structures import NativeBlocks
-from zsemu.guest.machine import Machine
 from zsemu.guest.memory import RAM_BASE
 from zsemu.guest.native_library import load_library
 from zsemu.kernel.counts import COLUMNS, ENTRIES, KINDS, PHASES
@@ -53,20 +51,6 @@ class _Counts(ctypes.Structure):
         *((name, _u64) for name in ("round", "zeroing", "behind")),
         *((name, _pointer) for name in ("misaligned", "profile", "weight")),
         ("lines", _u64 * (3 * _LINES)),
-    )
-
-
-HALTED: Final = -1
-"""what alternate() returns if a machine waits for an interrupt"""
-
-
-class _Control(ctypes.Structure):
-    """``struct control``."""
-
-    _fields_ = (
-        *((name, _pointer) for name in ("first", "last", "current", "stop_at", "done")),
-        *((name, _pointer) for name in ("start", "read")),
-        ("pc", ctypes.c_uint64),
     )
 
 
@@ -167,6 +151,11 @@ class Hooks:
             raise unicorn.UcError(status)
         self._handles.append(handle)
 
+    @property
+    def exhausted(self) -> int:
+        """Return the address of the word that says why the run was stopped, 0 if it was not."""
+        return ctypes.addressof(self.raw) + int(_Counts.exhausted.offset)
+
     def instructions(self) -> NDArray[np.int64]:
         """Sum the instructions that the block hits stand for, shape (phases, kinds, scopes)."""
         total = np.zeros((len(PHASES), len(KINDS), SCOPE_COLUMNS), np.int64)
@@ -174,39 +163,3 @@ class Hooks:
         for address, retired in self._blocks.retired():
             total[:, self.owner[address - start]] += retired
         return total
-
-
-def alternate(
-    fast: Hooks,
-    fast_machine: Machine,
-    slow: Hooks,
-    slow_machine: Machine,
-    observed: NDArray[np.uint8],
-) -> int:
-    """Run the batch in memory on two machines in turn; return Unicorn's error, 0 for none.
-
-    HALTED if one waits for an interrupt.
-
-    ``observed``, shape (n,), says afterwards which operations the slow one has run.
-    """
-    memory = fast._memory
-    control = _Control()
-    for name in ("first", "last", "current", "stop_at"):
-        setattr(control, name, memory.batch[name].ctypes.data)
-    control.done = observed.ctypes.data
-    control.start = ctypes.cast(uclib.uc_emu_start, ctypes.c_void_p).value
-    control.read = ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value
-    control.pc = memory.target.pc
-    image = memory.image
-    error = build_library().alternate(
-        ctypes.byref(fast.raw),
-        fast_machine.uc._uch,
-        ctypes.byref(slow.raw),
-        slow_machine.uc._uch,
-        ctypes.byref(control),
-        ctypes.c_uint64(image.address("zs_start_driver")),
-        ctypes.c_uint64(image.address("zs_stop")),
-    )
-    if fast.raw.exhausted == TOO_MANY_BLOCKS:
-        raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
-    return int(error)

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsemu import counts
+from zsemu.errors import ZsemuError
+from zsemu.guest.alternation import HALTED, Alternation
 from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.structures import StopAt
 from zsemu.kernel import records
 from zsemu.kernel.facts import KernelFacts
 from zsemu.kernel.guest import Kind
-from zsemu.kernel.hooks import HALTED, TOO_LONG, Hooks, alternate
+from zsemu.kernel.hooks import TOO_LONG, TOO_MANY_BLOCKS, Hooks, build_library
 from zsemu.kernel.judgement import Judge
 from zsemu.kernel.memory import KernelMemory, KernelSizes
 from zsemu.kernel.operations import LiveObjects, Operations, some
@@ -90,6 +92,12 @@ class KernelRun:
         self.fast_hooks.attach_blocks(self._fast.uc)
         self.slow_hooks.attach_everything(self._slow.uc)
         self._fast.uc.ctl_flush_tb()
+        self._alternation = Alternation(
+            build_library(),
+            (self._fast, self._slow),
+            (self.fast_hooks.exhausted, self.slow_hooks.exhausted),
+            memory.batch,
+        )
         self.profiled: tuple[int, ...] | None = None
         """scopes of the operations that are counted by instruction, once profile() is called"""
         self.signature = np.zeros(MAX_OPERATIONS, np.uint64)
@@ -174,7 +182,9 @@ class KernelRun:
         if self.profiled is not None:
             self.slow_hooks.point("weight", np.isin(scope, self.profiled).astype(np.uint64))
         done = np.zeros(len(batch), np.uint8)
-        error = alternate(self.fast_hooks, self._fast, self.slow_hooks, self._slow, done)
+        error = self._alternation.run(done)
+        if self.fast_hooks.raw.exhausted == TOO_MANY_BLOCKS:
+            raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
         row = min(int(control["current"][0]), len(batch) - 1)
         observing = int(memory.view(memory.ops, memory.types.op, len(batch))["shape"][row])
         machine = self._slow if observing == _OBSERVED else self._fast

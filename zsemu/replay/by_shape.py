@@ -71,25 +71,21 @@ class EachLength(Observation):
         machines = self.machines
         self.begin(batch)
         shape = self._mark_shapes(batch)
-        n, at = len(batch.index), 0
-        counted = np.ones(n, bool)
-        while (at := machines.count(batch, at, StopAt.NEW)) < n:
-            first, at = at, machines.observe(batch, at, StopAt.KNOWN)
-            counted[first:at] = False
+        new = machines.alternate(batch)
         states = int(machines.memory.batch["nr_known"][0])
         self._crowded |= states > machines.memory.sizes.states // 2
         keys = shape.astype(np.uint64) << np.uint64(32) | batch.ops["state"].astype(np.uint64)
         access = self._accesses(batch)
-        observed = np.flatnonzero(~counted)
+        observed = np.flatnonzero(new)
         if len(observed):
             self._learn(batch, keys, access, observed)
-        self._costs.occur(keys, access, counted)
+        self._costs.occur(keys, access, ~new)
         self._listener.ran(batch, keys, observed)
 
     def read_back(self, batch: Batch) -> None:
         """Run a batch of the read-back, of which nothing is counted."""
         self.begin(batch)
-        self.machines.count(batch, 0, StopAt.NEVER)
+        self.machines.count(batch)
 
     def finish(self) -> bool:
         """Sum up shapes and accesses, and say whether observations and block hits agree.

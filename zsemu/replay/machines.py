@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import unicorn
 from numpy.typing import NDArray
 
 from zsemu.errors import ZsemuError
+from zsemu.guest.alternation import OBSERVING, Alternation
 from zsemu.guest.faults import explain
 from zsemu.guest.hook_structures import NO_OPERATION, TOO_MANY_BLOCKS, TOO_MUCH_MEMORY
-from zsemu.guest.hooks import Hooks, Place
+from zsemu.guest.hooks import Hooks, Place, library
 from zsemu.guest.image import Image
 from zsemu.guest.machine import Fault, Machine
 from zsemu.guest.memory import Memory, Sizes
@@ -88,6 +90,13 @@ class Machines:
         self._by_span = by_span
         self.counter, self.observer = self.boot()
         self.events.attach_everything(self.observer.uc)
+        self._alternation = Alternation(
+            library(),
+            (self.counter, self.observer),
+            (self.blocks.stopped_at, self.events.stopped_at),
+            self.memory.batch,
+            self.memory.by_span["wanted"] if by_span else None,
+        )
 
     def boot(self) -> tuple[Machine, Machine]:
         """Return the counting CPU and the observing one."""
@@ -100,42 +109,66 @@ class Machines:
         for hooks in (self.blocks, self.events):
             hooks.expect(batch.expected)
 
-    def count(self, batch: Batch, first: int, stop_at: StopAt) -> int:
-        """Run operations from ``first`` on, counting blocks; return the one that was not run."""
-        if first == 0 < batch.number <= _FLUSHES:
-            self.counter.flush_tlb()
-        return self._drive(self.counter, self.blocks, batch, (first, len(batch.index)), stop_at)
+    def count(self, batch: Batch, first: int = 0) -> int:
+        """Run a batch from operation ``first`` on, counting blocks; return its length."""
+        return self._drive(self.counter, self.blocks, batch, first, len(batch.index))
 
-    def observe(
-        self, batch: Batch, first: int, stop_at: StopAt = StopAt.NEVER, end: int | None = None
-    ) -> int:
-        """Run operations from ``first`` on, up to ``end``, and observe them; return as count()."""
+    def observe(self, batch: Batch, end: int | None = None) -> int:
+        """Run a batch, up to operation ``end``, and observe all of it; return that number."""
         end = len(batch.index) if end is None else end
-        return self._drive(self.observer, self.events, batch, (first, end), stop_at)
+        return self._drive(self.observer, self.events, batch, 0, end)
 
-    def _drive(
-        self, machine: Machine, hooks: Hooks, batch: Batch, some: tuple[int, int], stop_at: StopAt
-    ) -> int:
-        """Run the driver over some operations; Stopped if the guest cannot go on."""
+    def alternate(self, batch: Batch) -> NDArray[np.bool_]:
+        """Run a batch, and observe the operations whose shapes are new; return which, shape (n,).
+
+        The counting CPU runs all others.
+        """
         control = self.memory.batch
-        control["first"], control["last"] = some
-        control["stop_at"] = stop_at
-        self.memory.by_span["wanted"] = self._by_span and hooks is self.events
+        control["first"], control["last"] = 0, len(batch.index)
+        self._grow_tlb(batch)
+        observed = np.zeros(len(batch.index), np.uint8)
+        watch = Watch((self.counter.uc, self.observer.uc), control["current"])
+        error = self._alternation.run(observed)
+        stuck = watch.end()
+        fault = Fault(str(unicorn.UcError(error))) if error > 0 else None
+        observes = self._alternation.which == OBSERVING
+        self._ensure_done(batch, fault, observes=observes, returned=not error, stuck=stuck)
+        return observed.view(bool)
+
+    def _grow_tlb(self, batch: Batch) -> None:
+        if 0 < batch.number <= _FLUSHES:
+            self.counter.flush_tlb()
+
+    def _drive(self, machine: Machine, hooks: Hooks, batch: Batch, first: int, end: int) -> int:
+        """Run the driver over some operations, and return the number of the one behind them."""
+        control, observes = self.memory.batch, hooks is self.events
+        control["first"], control["last"], control["stop_at"] = first, end, StopAt.NEVER
+        self.memory.by_span["wanted"] = self._by_span and observes
+        if not observes:
+            self._grow_tlb(batch)
         fault, returned = None, False
-        watch = Watch(machine.uc, control["current"])
+        watch = Watch((machine.uc,), control["current"])
         try:
             returned = machine.drive()
         except Fault as found:
             fault = found
         stuck = watch.end()
-        at = int(control["current"][0])
+        self._ensure_done(batch, fault, observes=observes, returned=returned, stuck=stuck)
+        return int(control["current"][0])
+
+    def _ensure_done(
+        self, batch: Batch, fault: Fault | None, *, observes: bool, returned: bool, stuck: bool
+    ) -> None:
+        """Raise Stopped if a CPU, which is the one that ``observes`` or not, could not go on."""
+        machine, hooks = (self.observer, self.events) if observes else (self.counter, self.blocks)
+        at = int(self.memory.batch["current"][0])
         refused = at < len(batch.index) and batch.ops["error"][at]
         if returned and not hooks.stopped and not refused:
-            return at
+            return
         if at >= len(batch.index):
             # The guest may have overwritten what says which one runs.
             at = hooks.operation
-        place = self._place(machine, fault) if hooks is self.events else None
+        place = self._place(machine, fault) if observes else None
         if fault:
             detail = explain(machine.uc, self.memory, place.pc) if place else str(fault)
             raise Stopped(at, violations.FAULT, detail, place)

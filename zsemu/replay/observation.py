@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from zsemu.counts import CHECKS, COLUMNS, PHASES, SCOPE_COLUMNS, UNCOUNTED
 from zsemu.guest.image import Image
-from zsemu.guest.structures import StopAt
 from zsemu.replay import spanning_costs
 from zsemu.replay.batch import Batch
 from zsemu.replay.machines import Machines, StrictMachines
@@ -112,7 +111,7 @@ class Observation:
         """Run a batch with everything hooked, up to an operation; add up what it costs."""
         self.begin(batch)
         self.machines.rows[: len(batch.index)] = 0
-        self.machines.observe(batch, 0, StopAt.NEVER, end)
+        self.machines.observe(batch, end)
         rows = self.machines.rows[: len(batch.index)]
         self._listener.observed(batch, slice(len(batch.index)), rows)
         self._listener.ran(batch, None, np.arange(len(batch.index)))

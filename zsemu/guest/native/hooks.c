@@ -19,6 +19,7 @@
  */
 #include "hooks.h"
 
+#include "alternate.h"		/* two CPUs in turns */
 #include "findings.c"		/* what is wrong */
 #include "loads.c"		/* what it may load outside its slot */
 #include "judge.c"		/* the rest of what it may do, and promises */

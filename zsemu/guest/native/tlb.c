@@ -6,8 +6,6 @@
  * as it was until its invalidate.
  */
 
-#define FLUSH_TLB	(11U | 1U << 30)	/* of uc_ctl() */
-
 uint64_t leaf_read(void *uc, uint64_t offset, unsigned int size, void *user)
 {
 	struct translations *t = &((struct hooks *)user)->translations;
@@ -93,7 +91,7 @@ static void judge_translations(struct hooks *h, void *uc)
 			 * long, must not decide what is found from here on.
 			 */
 			serve(t, at);
-			t->control(uc, FLUSH_TLB);
+			t->control(uc, UC_FLUSH_TLB);
 		}
 	}
 }

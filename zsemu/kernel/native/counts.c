@@ -8,14 +8,15 @@
  *   on_code, on_memory  everything about every operation, a row for each phase
  *                       and kind of code;
  *   alternate           runs a batch on two machines over the same memory: one
- *                       with each of these sets, in turn.
+ *                       with each of these sets, in turn (alternate.h).
  *
  * No header of Unicorn or Python is needed: the prototypes are Unicorn's
- * (uc_cb_hookcode_t, uc_cb_hookmem_t, uc_emu_start).
+ * (uc_cb_hookcode_t, uc_cb_hookmem_t).
  */
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../guest/native/alternate.h"
 #include "../../guest/native/blocks.h"
 
 enum phase { MALLOC, FREE, MAP, ACCESS, UNMAP, PHASES, DRIVER = PHASES };
@@ -99,14 +100,6 @@ static uint64_t load(const void *at, uint64_t bits)
 {
 	return bits == 64 ? *(const volatile uint64_t *)at :
 			    *(const volatile uint32_t *)at;
-}
-
-static void store(void *at, uint64_t bits, uint64_t value)
-{
-	if (bits == 64)
-		*(volatile uint64_t *)at = value;
-	else
-		*(volatile uint32_t *)at = value;
 }
 
 /*
@@ -300,50 +293,4 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value,
 	touch(c, r, offset >> LINE_SHIFT, stores);
 	if ((offset + size - 1) >> LINE_SHIFT != offset >> LINE_SHIFT)
 		touch(c, r, (offset >> LINE_SHIFT) + 1, stores);
-}
-
-/* What the guest's driver is told, and what it tells: words in RAM. */
-struct control {
-	void *first, *last, *current, *stop_at;
-	uint8_t *observed;	/* by operation: which machine ran it */
-	/* Unicorn's functions, and its number of the program counter */
-	int (*start)(void *uc, uint64_t begin, uint64_t until,
-		     uint64_t timeout, size_t count);
-	int (*read)(void *uc, int reg, void *value);
-	uint64_t pc;
-};
-
-#define HALTED	(-1)	/* it waits for an interrupt: the driver did not return */
-
-/*
- * Runs a batch: the fast machine up to an operation whose shape is new, the
- * observing one up to an operation whose shape is not, and so on. Returns
- * Unicorn's error or HALTED, with the operation in control->current.
- */
-int alternate(struct counts *fast, void *fast_uc, struct counts *slow,
-	      void *slow_uc, struct control *control, uint64_t begin,
-	      uint64_t until)
-{
-	uint64_t bits = fast->word_bits, at = load(control->first, bits);
-	uint64_t last = load(control->last, bits), from, turn = 0;
-	int error = 0;
-
-	while (at < last && !error && !fast->exhausted && !slow->exhausted) {
-		void *uc = turn ? slow_uc : fast_uc;
-		uint64_t pc = 0;
-
-		from = at;
-		store(control->first, bits, at);
-		store(control->stop_at, bits, turn);
-		error = control->start(uc, begin, until, 0, 0);
-		at = load(control->current, bits);
-		control->read(uc, control->pc, &pc);
-		if (!error && pc != until && !fast->exhausted &&
-		    !slow->exhausted)
-			return HALTED;
-		while (turn && from < at)
-			control->observed[from++] = 1;
-		turn = !turn;
-	}
-	return error;
 }
