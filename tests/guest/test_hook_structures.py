@@ -53,11 +53,11 @@ def differences(types: dwarf.Types) -> set[str]:
     ]:
         if types.structs[struct] != dwarf.members(dtype) or types.sizes[struct] != dtype.itemsize:
             found.add(struct)
-    for name, struct in (("hooks", NativeHooks), ("alternation", NativeAlternation)):
-        ours, theirs = dwarf.fields(struct), types.structs[name]
+    for whole, structure in (("hooks", NativeHooks), ("alternation", NativeAlternation)):
+        ours, theirs = dwarf.fields(structure), types.structs[whole]
         found |= {one for one in ours.keys() | theirs.keys() if ours.get(one) != theirs.get(one)}
-        if types.sizes[name] != ctypes.sizeof(struct):
-            found.add(f"sizeof {name}")
+        if types.sizes[whole] != ctypes.sizeof(structure):
+            found.add(f"sizeof {whole}")
     return found
 
 
