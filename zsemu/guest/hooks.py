@@ -208,8 +208,7 @@ class Hooks:
         """
         image = self._memory.image
         some = image.address("zs_driver_end"), image.address("zs_access_start") - 1
-        for address in string_rounds(image):
-            uc.ctl_request_cache(address)
+        self._translate(uc, string_rounds(image))
         self._add(uc, unicorn.unicorn_const.UC_HOOK_BLOCK, self._library.on_block, some)
 
     def attach_all_blocks(self, uc: unicorn.Uc) -> None:
@@ -230,8 +229,7 @@ class Hooks:
         code = unicorn.unicorn_const.UC_HOOK_CODE
         accesses = unicorn.unicorn_const.UC_HOOK_MEM_READ | unicorn.unicorn_const.UC_HOOK_MEM_WRITE
         image = self._memory.image
-        for address in unhooked_blocks(image):
-            uc.ctl_request_cache(address)
+        self._translate(uc, unhooked_blocks(image))
         self._add(uc, code, self._library.on_code)
         self._add(uc, accesses, self._library.on_memory)
 
@@ -252,6 +250,18 @@ class Hooks:
             ctypes.byref(self._native),
             ctypes.cast(self._library.leaf_write, ctypes.c_void_p),
             ctypes.byref(self._native),
+        )
+        if status:
+            raise unicorn.UcError(status)
+
+    def _translate(self, uc: unicorn.Uc, addresses: Sequence[int]) -> None:
+        """Have the blocks at some addresses translated before there are hooks."""
+        array = np.array(addresses, np.uint64)
+        status = self._library.translate(
+            uc._uch,
+            ctypes.cast(uclib.uc_ctl, ctypes.c_void_p),
+            array.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_uint64(len(array)),
         )
         if status:
             raise unicorn.UcError(status)

@@ -26,5 +26,6 @@
 #include "tlb.c"		/* the windows' page table as a device */
 #include "phases.c"		/* which phase of which operation runs */
 #include "sequence.c"		/* every access, in order */
+#include "translate.c"		/* blocks that are translated without hooks */
 #include "count_blocks.c"	/* the histogram of blocks */
 #include "count_events.c"	/* the rows of counts */
