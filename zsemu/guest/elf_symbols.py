@@ -5,10 +5,12 @@ pyelftools parses it symbol by symbol, which takes seconds for a kernel's object
 every label that an instruction refers to is one.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section
 
 OBJECT: Final = 1
 FUNCTION: Final = 2
@@ -45,17 +47,19 @@ class ElfSymbol(NamedTuple):
         return UNDEFINED < self.section < _RESERVED
 
 
-def read(elf: ELFFile) -> list[ElfSymbol]:
+def read(elf: ELFFile, sections: Sequence[Section] | None = None) -> list[ElfSymbol]:
     """Return all symbols, the first of which is none, as relocations number them.
 
-    AttributeError or ValueError if the file has no symbol table, or a damaged one.
+    ``sections`` are those of the file, if they have been parsed before. ValueError or IndexError if
+    it has no symbol table, or a damaged one.
     """
     order = "<" if elf.little_endian else ">"
     fields = [field.split(":") for field in _FIELDS[elf.elfclass]]
     dtype = np.dtype([(name, order + kind) for name, kind in fields])
-    section = elf.get_section_by_name(".symtab")
+    sections = sections or list(elf.iter_sections())
+    (section,) = (one for one in sections if one["sh_type"] == "SHT_SYMTAB")
     table = np.frombuffer(section.data(), dtype)
-    names = elf.get_section(section["sh_link"]).data()
+    names = sections[section["sh_link"]].data()
     columns = (table[name].tolist() for name in ("name", "value", "size", "info", "section"))
     return [
         ElfSymbol(

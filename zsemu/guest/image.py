@@ -91,10 +91,11 @@ class Image:
         self._marks: list[tuple[int, bool]] = []
         with path.open("rb") as stream:
             elf = ELFFile(stream)
-            for section in elf.iter_sections():
+            sections = list(elf.iter_sections())
+            for section in sections:
                 if section["sh_flags"] & 2 and section["sh_size"]:  # SHF_ALLOC
                     self.sections[section.name] = (section["sh_addr"], section.data())
-            for entry in elf_symbols.read(elf):
+            for entry in elf_symbols.read(elf, sections):
                 symbol = Symbol(entry.name, entry.value, entry.size)
                 if entry.name.startswith("$"):
                     # Mapping symbols of the Arm and RISC-V ABIs: from here on, data or code.
