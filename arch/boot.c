@@ -7,10 +7,11 @@
 
 #define __boot	__attribute__((section(".text.driver"), noinline))
 
+static const unsigned char shifts[] = PGTABLE_SHIFTS;
+static const unsigned char bits[] = PGTABLE_BITS;
+
 static __boot pte_t *entry_at(unsigned long virt, u32 depth)
 {
-	static const unsigned char shifts[] = PGTABLE_SHIFTS;
-	static const unsigned char bits[] = PGTABLE_BITS;
 	pte_t *entry, *table = (pte_t *)zs_boot_info.root;
 	u32 level;
 
@@ -28,14 +29,21 @@ static __boot pte_t *entry_at(unsigned long virt, u32 depth)
 
 static __boot void map_range(const struct zs_range *range)
 {
-	unsigned long page = 0, left = range->run;
+	unsigned long entries = 1UL << bits[PGTABLE_LEVELS - 1];
+	unsigned long page = 0, left = range->run, number = ~0UL;
+	pte_t *table = 0;
 
 	while (page < range->pages) {
 		unsigned long offset = page << MMU_PAGE_SHIFT;
+		unsigned long index = (range->virt + offset) >> MMU_PAGE_SHIFT;
 
-		*entry_at(range->virt + offset, PGTABLE_LEVELS - 1) =
-			pgtable_leaf(range->phys + offset, range->write,
-				     range->exec);
+		if (index / entries != number) {
+			number = index / entries;
+			table = entry_at(range->virt + offset,
+					 PGTABLE_LEVELS - 1) - index % entries;
+		}
+		table[index % entries] = pgtable_leaf(range->phys + offset,
+						      range->write, range->exec);
 		page++;
 		if (!--left) {
 			page += range->skip;
