@@ -125,6 +125,17 @@ def test_the_driver_has_lost_count(
     assert (found.kind, found.detail, found.operation) == (stop.kind, stop.detail, stop.operation)
 
 
+@pytest.mark.parametrize("kind", [Replay, Trial])
+@pytest.mark.parametrize("arch", names())
+def test_the_driver_ends_too_early(arch: str, kind: type[Replay], tmp_path: Path) -> None:
+    """As if the batch had no more operations."""
+    code = "extern unsigned long zs_batch[];\n	((volatile unsigned long *)zs_batch)[2] = 0;"
+    stray, stop = kind(planted(arch, code, tmp_path), once.work(arch)).run().violations
+    assert stray.kind == STRAY
+    assert stop.kind == FAULT and "of its batch is overwritten" in stop.detail
+    assert stop.operation == stray.operation + 1
+
+
 @pytest.mark.parametrize("value", [0, 9, 0x80000000, 0xFFFFFFFF])
 @pytest.mark.parametrize("arch", names())
 def test_whatever_a_stray_store_changes(

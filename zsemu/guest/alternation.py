@@ -80,10 +80,14 @@ class Alternation:
     def run(self, observed: NDArray[np.uint8]) -> int:
         """Run the batch in memory; return Unicorn's error, HALTED, or 0.
 
-        ``observed``, shape (n,), becomes 1 for each operation that the observing CPU has run.
+        ``observed``, shape (n,), becomes 1 for each operation that the observing CPU has run. What
+        a hook in Python has raised is raised again.
         """
         self._native.observed = observed.ctypes.data
-        return int(self._library.alternate(ctypes.byref(self._native)))
+        error = int(self._library.alternate(ctypes.byref(self._native)))
+        for machine in self._machines:
+            machine.raise_of_hook()
+        return error
 
     @property
     def which(self) -> int:

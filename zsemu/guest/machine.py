@@ -98,6 +98,15 @@ class Machine:
         self.entries[:] = self.table
         return bool(self.uc.reg_read(self.memory.target.pc) == self.run_to)
 
+    def raise_of_hook(self) -> None:
+        """Raise what a hook in Python has raised, and Unicorn's binding kept to raise it later.
+
+        Uc.emu_start() does so by itself.
+        """
+        raised, self.uc._hook_exception = self.uc._hook_exception, None
+        if raised is not None:
+            raise raised
+
     @property
     def pc(self) -> int:
         """Where the CPU is, or was when an exception ended its run."""

@@ -109,14 +109,15 @@ class Machines:
         for hooks in (self.blocks, self.events):
             hooks.expect(batch.expected)
 
-    def count(self, batch: Batch, first: int = 0) -> int:
-        """Run a batch from operation ``first`` on, counting blocks; return its length."""
-        return self._drive(self.counter, self.blocks, batch, first, len(batch.index))
+    def count(self, batch: Batch, first: int = 0) -> None:
+        """Run a batch from operation ``first`` on, counting blocks."""
+        self._grow_tlb(batch)
+        self._drive(self.counter, batch, first, len(batch.index), observes=False)
 
-    def observe(self, batch: Batch, end: int | None = None) -> int:
-        """Run a batch, up to operation ``end``, and observe all of it; return that number."""
+    def observe(self, batch: Batch, end: int | None = None) -> None:
+        """Run a batch, up to operation ``end``, and observe all of it."""
         end = len(batch.index) if end is None else end
-        return self._drive(self.observer, self.events, batch, 0, end)
+        self._drive(self.observer, batch, 0, end, observes=True)
 
     def alternate(self, batch: Batch) -> NDArray[np.bool_]:
         """Run a batch, and observe the operations whose shapes are new; return which, shape (n,).
@@ -132,20 +133,21 @@ class Machines:
         stuck = watch.end()
         fault = Fault(str(unicorn.UcError(error))) if error > 0 else None
         observes = self._alternation.which == OBSERVING
-        self._ensure_done(batch, fault, observes=observes, returned=not error, stuck=stuck)
+        end = len(observed)
+        self._ensure_done(batch, end, fault, observes=observes, returned=not error, stuck=stuck)
         return observed.view(bool)
 
     def _grow_tlb(self, batch: Batch) -> None:
         if 0 < batch.number <= _FLUSHES:
             self.counter.flush_tlb()
 
-    def _drive(self, machine: Machine, hooks: Hooks, batch: Batch, first: int, end: int) -> int:
-        """Run the driver over some operations, and return the number of the one behind them."""
-        control, observes = self.memory.batch, hooks is self.events
+    def _drive(
+        self, machine: Machine, batch: Batch, first: int, end: int, *, observes: bool
+    ) -> None:
+        """Run the driver over operations from ``first`` up to ``end``."""
+        control = self.memory.batch
         control["first"], control["last"], control["stop_at"] = first, end, StopAt.NEVER
         self.memory.by_span["wanted"] = self._by_span and observes
-        if not observes:
-            self._grow_tlb(batch)
         fault, returned = None, False
         watch = Watch((machine.uc,), control["current"])
         try:
@@ -153,18 +155,24 @@ class Machines:
         except Fault as found:
             fault = found
         stuck = watch.end()
-        self._ensure_done(batch, fault, observes=observes, returned=returned, stuck=stuck)
-        return int(control["current"][0])
+        self._ensure_done(batch, end, fault, observes=observes, returned=returned, stuck=stuck)
 
     def _ensure_done(
-        self, batch: Batch, fault: Fault | None, *, observes: bool, returned: bool, stuck: bool
+        self,
+        batch: Batch,
+        end: int,
+        fault: Fault | None,
+        *,
+        observes: bool,
+        returned: bool,
+        stuck: bool,
     ) -> None:
-        """Raise Stopped if a CPU, which is the one that ``observes`` or not, could not go on."""
+        """Raise Stopped if a CPU, which is the one that ``observes`` or not, did not get there."""
         machine, hooks = (self.observer, self.events) if observes else (self.counter, self.blocks)
-        at = int(self.memory.batch["current"][0])
-        refused = at < len(batch.index) and batch.ops["error"][at]
-        if returned and not hooks.stopped and not refused:
+        at, returned = int(self.memory.batch["current"][0]), returned and not hooks.stopped
+        if returned and at == end:
             return
+        lost = returned and (at > end or not batch.ops["error"][at])
         if at >= len(batch.index):
             # The guest may have overwritten what says which one runs.
             at = hooks.operation
@@ -174,7 +182,7 @@ class Machines:
             raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped == TOO_MANY_BLOCKS:
             raise ZsemuError("the image has more blocks than there is room for: a bug in zsemu")
-        if hooks.stopped == NO_OPERATION:
+        if lost or hooks.stopped == NO_OPERATION:
             detail = "what the driver keeps of its batch is overwritten"
             raise Stopped(at, violations.FAULT, detail, place)
         if hooks.stopped:
