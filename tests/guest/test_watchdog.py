@@ -3,6 +3,7 @@
 
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_gets_on() -> None:
     uc.emu_start(0, 1024)
     thread.join()
     assert not watch.end()
+
+
+def test_memory_is_given_back() -> None:
+    """The thread that looks keeps nothing of what it has looked at."""
+    progress = np.zeros(1, np.uint64)
+    gone = weakref.ref(progress)
+    watch = watchdog.Watch([endless()], progress)
+    time.sleep(5 * watchdog.POLL)
+    assert not watch.end()
+    del watch, progress
+    assert gone() is None
 
 
 def test_driver_is_stuck() -> None:

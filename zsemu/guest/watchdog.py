@@ -64,5 +64,10 @@ def _start() -> None:
 def _look() -> None:
     while True:
         time.sleep(POLL)
-        for watch in tuple(_watches):
-            watch.look()
+        _look_once()
+
+
+def _look_once() -> None:
+    # A function of its own: what it has looked at, and all memory of that guest, is forgotten.
+    for watch in tuple(_watches):
+        watch.look()
