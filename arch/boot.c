@@ -29,7 +29,8 @@ static __boot pte_t *entry_at(unsigned long virt, u32 depth)
 
 static __boot void map_range(const struct zs_range *range)
 {
-	unsigned long entries = 1UL << bits[PGTABLE_LEVELS - 1];
+	u32 shift = bits[PGTABLE_LEVELS - 1];
+	unsigned long mask = (1UL << shift) - 1;
 	unsigned long page = 0, left = range->run, number = ~0UL;
 	pte_t *table = 0;
 
@@ -37,13 +38,13 @@ static __boot void map_range(const struct zs_range *range)
 		unsigned long offset = page << MMU_PAGE_SHIFT;
 		unsigned long index = (range->virt + offset) >> MMU_PAGE_SHIFT;
 
-		if (index / entries != number) {
-			number = index / entries;
+		if (index >> shift != number) {
+			number = index >> shift;
 			table = entry_at(range->virt + offset,
-					 PGTABLE_LEVELS - 1) - index % entries;
+					 PGTABLE_LEVELS - 1) - (index & mask);
 		}
-		table[index % entries] = pgtable_leaf(range->phys + offset,
-						      range->write, range->exec);
+		table[index & mask] = pgtable_leaf(range->phys + offset,
+						   range->write, range->exec);
 		page++;
 		if (!--left) {
 			page += range->skip;
