@@ -7,11 +7,10 @@
 
 #define __boot	__attribute__((section(".text.driver"), noinline))
 
-static const unsigned char shifts[] = PGTABLE_SHIFTS;
-static const unsigned char bits[] = PGTABLE_BITS;
-
 static __boot pte_t *entry_at(unsigned long virt, u32 depth)
 {
+	static const unsigned char shifts[] = PGTABLE_SHIFTS;
+	static const unsigned char bits[] = PGTABLE_BITS;
 	pte_t *entry, *table = (pte_t *)zs_boot_info.root;
 	u32 level;
 
@@ -29,22 +28,14 @@ static __boot pte_t *entry_at(unsigned long virt, u32 depth)
 
 static __boot void map_range(const struct zs_range *range)
 {
-	u32 shift = bits[PGTABLE_LEVELS - 1];
-	unsigned long mask = (1UL << shift) - 1;
-	unsigned long page = 0, left = range->run, number = ~0UL;
-	pte_t *table = 0;
+	unsigned long page = 0, left = range->run;
 
 	while (page < range->pages) {
 		unsigned long offset = page << MMU_PAGE_SHIFT;
-		unsigned long index = (range->virt + offset) >> MMU_PAGE_SHIFT;
 
-		if (index >> shift != number) {
-			number = index >> shift;
-			table = entry_at(range->virt + offset,
-					 PGTABLE_LEVELS - 1) - (index & mask);
-		}
-		table[index & mask] = pgtable_leaf(range->phys + offset,
-						   range->write, range->exec);
+		*entry_at(range->virt + offset, PGTABLE_LEVELS - 1) =
+			pgtable_leaf(range->phys + offset, range->write,
+				     range->exec);
 		page++;
 		if (!--left) {
 			page += range->skip;

@@ -336,7 +336,7 @@ static __driver u32 *find_state(const struct zs_batch *batch,
 
 	/* One place is free: were the mask overwritten, this would not end. */
 	for (i = 0; i <= batch->known_mask; i++) {
-		pair = batch->known_state + (first + i & batch->known_mask) * 2;
+		pair = batch->known_state + ((first + i) & batch->known_mask) * 2;
 		if (!pair[1] || (pair[0] == op->shape && pair[1] == op->state))
 			break;
 	}

@@ -8,12 +8,6 @@
 
 #define __driver	__attribute__((section(".text.driver"), noinline))
 
-#define ZS_OUT		zs_access_out
-#define ZS_IN		zs_access_in
-#define ZS_USER_COPY	zs_access_copy
-#define ZS_USER_SECTION	".access"
-#include "access.h"
-
 /*
  * What the user of an update does with its buffer between the two: replace
  * the old content by the new, and keep the old for the host to look at.
@@ -37,3 +31,10 @@ __driver void zs_exchange(char *a, char *b, u32 length)
 		b[i] = c;
 	}
 }
+
+/* Behind a function of this file: binutils takes the first for the file itself. */
+#define ZS_OUT		zs_access_out
+#define ZS_IN		zs_access_in
+#define ZS_USER_COPY	zs_access_copy
+#define ZS_USER_SECTION	".access"
+#include "access.h"
